@@ -1,0 +1,134 @@
+//! Files of the inbox: what is asked of the kernel, by whoever can write a file.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::{CommandId, Digest, GateId, RunId};
+
+/// The largest command file.
+pub const COMMAND_BYTES_MAX: usize = 1024 * 1024;
+/// The schema every command names.
+pub const SCHEMA: &str = "cairn.command/1";
+
+/// One file `inbox/<machine>/<id>.json`: written once (temporary name, fsync, rename), never changed,
+/// deleted in the commit that records what became of it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Command {
+    /// Always [`SCHEMA`].
+    pub schema: String,
+    /// The file's name without `.json`.
+    pub id: CommandId,
+    /// When it was written, by the writer's clock.
+    #[serde(with = "crate::time::at")]
+    pub at: Timestamp,
+    /// Who wrote it: a name for the record, no proof.
+    pub by: String,
+    /// What is asked.
+    #[serde(flatten)]
+    pub verb: Verb,
+}
+
+/// What is asked.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "verb")]
+pub enum Verb {
+    /// Start a run; its id will be the command's id.
+    #[serde(rename = "run.start")]
+    RunStart {
+        /// The workflow.
+        workflow: String,
+        /// Its input.
+        #[serde(default)]
+        input: Value,
+    },
+    /// End a run before its time.
+    #[serde(rename = "run.cancel")]
+    RunCancel {
+        /// The run.
+        run: RunId,
+        /// Why.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
+    },
+    /// Let the effect of this digest happen.
+    #[serde(rename = "gate.approve")]
+    GateApprove {
+        /// The run.
+        run: RunId,
+        /// The request.
+        gate: GateId,
+        /// The digest that was shown.
+        digest: Digest,
+        /// Why.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
+    },
+    /// Do not let it happen.
+    #[serde(rename = "gate.deny")]
+    GateDeny {
+        /// The run.
+        run: RunId,
+        /// The request.
+        gate: GateId,
+        /// The digest that was shown.
+        digest: Digest,
+        /// Why.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
+    },
+    /// Replace the input of the effect; it still waits for approval, under its new digest.
+    #[serde(rename = "gate.edit")]
+    GateEdit {
+        /// The run.
+        run: RunId,
+        /// The request.
+        gate: GateId,
+        /// The digest that was shown.
+        digest: Digest,
+        /// The input as edited.
+        input: Value,
+        /// Why.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
+    },
+    /// Fill a form, or settle an effect whose outcome is unknown.
+    #[serde(rename = "ask.answer")]
+    AskAnswer {
+        /// The run.
+        run: RunId,
+        /// The request.
+        gate: GateId,
+        /// The digest that was shown.
+        digest: Digest,
+        /// The fields as filled.
+        answer: Value,
+    },
+    /// Remember a passage that a person wrote.
+    #[serde(rename = "memory.add")]
+    MemoryAdd {
+        /// The text.
+        text: String,
+        /// Its kind, `note` unless said.
+        kind: String,
+        /// Whom or what it is about.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        entity: Option<String>,
+    },
+}
+
+impl Verb {
+    /// The word for the log.
+    #[must_use]
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::RunStart { .. } => "run.start",
+            Self::RunCancel { .. } => "run.cancel",
+            Self::GateApprove { .. } => "gate.approve",
+            Self::GateDeny { .. } => "gate.deny",
+            Self::GateEdit { .. } => "gate.edit",
+            Self::AskAnswer { .. } => "ask.answer",
+            Self::MemoryAdd { .. } => "memory.add",
+        }
+    }
+}

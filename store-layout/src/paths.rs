@@ -1,0 +1,118 @@
+//! Every path of the store, relative to its root, with `/` between parts.
+
+use jiff::{Timestamp, civil::Date, tz::TimeZone};
+
+use crate::{CommandId, Digest, MachineId, RunId};
+
+/// Names the store's format, id and defaults.
+pub const STORE_TOML: &str = "store.toml";
+/// Folders that people edit and the kernel watches.
+pub const DEFINITION_DIRS: [&str; 5] = ["workflows", "agents", "connectors", "policies", "knowledge"];
+/// The operator's working files, which the `file` and `mail` connectors read and write.
+pub const FILES: &str = "files";
+/// Where commands are put.
+pub const INBOX: &str = "inbox";
+/// Everything local to this machine; ignored by git.
+pub const LOCAL: &str = ".cairn";
+/// Held (flock) by the kernel that owns the store.
+pub const LOCK: &str = ".cairn/kernel.lock";
+/// Segments of the journal.
+pub const JOURNAL: &str = ".cairn/journal";
+/// Folded views, may be deleted.
+pub const VIEWS: &str = ".cairn/views";
+/// Bytes that could not be trusted, set aside with a note.
+pub const QUARANTINE: &str = ".cairn/quarantine";
+/// Histories of runs.
+pub const RUNS: &str = "runs";
+/// Payloads named by hash.
+pub const ARTIFACTS: &str = "artifacts";
+
+fn date(millis: u64) -> Date {
+    let at = Timestamp::from_millisecond(i64::try_from(millis).unwrap_or(i64::MAX)).unwrap_or(Timestamp::UNIX_EPOCH);
+    at.to_zoned(TimeZone::UTC).date()
+}
+
+fn month(at: Timestamp) -> String {
+    let d = at.to_zoned(TimeZone::UTC).date();
+    format!("{:04}-{:02}", d.year(), d.month())
+}
+
+/// The history of a run. Its folder is the UTC day that the run's id names.
+#[must_use]
+pub fn run(run: &RunId) -> String {
+    let d = date(run.millis());
+    format!("{RUNS}/{:04}/{:02}/{:02}/{run}.jsonl", d.year(), d.month(), d.day())
+}
+
+/// A payload of more than [`crate::record::INLINE_BYTES_MAX`] bytes.
+#[must_use]
+pub fn artifact(digest: &Digest) -> String {
+    format!("{ARTIFACTS}/{}/{digest}", &digest.as_str()[..2])
+}
+
+/// The card of one machine.
+#[must_use]
+pub fn machine(machine: &MachineId) -> String {
+    format!("machines/{machine}.toml")
+}
+
+/// What a machine did that no run owns: commands taken and refused, edits adopted, repairs.
+#[must_use]
+pub fn log(machine: &MachineId, at: Timestamp) -> String {
+    format!("log/{machine}/{}.jsonl", month(at))
+}
+
+/// Text to be recalled, written by one machine in one month.
+#[must_use]
+pub fn passages(machine: &MachineId, at: Timestamp) -> String {
+    format!("memory/passages/{machine}/{}.jsonl", month(at))
+}
+
+/// The vector table of one machine.
+#[must_use]
+pub fn vectors(machine: &MachineId) -> String {
+    format!("memory/vectors/{machine}.lance")
+}
+
+/// The commands for one machine.
+#[must_use]
+pub fn inbox(machine: &MachineId) -> String {
+    format!("{INBOX}/{machine}")
+}
+
+/// One command for one machine.
+#[must_use]
+pub fn command(machine: &MachineId, id: &CommandId) -> String {
+    format!("{INBOX}/{machine}/{id}.json")
+}
+
+/// The folder of a workflow's definition.
+#[must_use]
+pub fn workflow_dir(name: &str) -> String {
+    format!("workflows/{name}")
+}
+
+/// One segment of the journal.
+#[must_use]
+pub fn segment(number: u64) -> String {
+    format!("{JOURNAL}/{number:08}.jsonl")
+}
+
+/// Tells whether `name` may name a workflow, an agent or a connector: a letter, then up to 63 of
+/// `a-z 0-9 - _`.
+#[must_use]
+pub fn is_definition_name(name: &str) -> bool {
+    name.len() <= 64
+        && name.bytes().next().is_some_and(|b| b.is_ascii_lowercase())
+        && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'_')
+}
+
+/// Tells whether `path` stays inside the folder it is joined to: relative, no `..`, no empty or
+/// hidden part, no backslash, no control character.
+#[must_use]
+pub fn is_inside(path: &str) -> bool {
+    !path.is_empty()
+        && path.len() <= 512
+        && path.split('/').all(|part| !part.is_empty() && !part.starts_with('.') && part.len() <= 200)
+        && !path.chars().any(|c| c == '\\' || c.is_control())
+}
