@@ -161,6 +161,23 @@ pub struct RunStarted {
     pub by: String,
     /// The machine that owns the run.
     pub machine: MachineId,
+    /// The steps in the order of the definition, so that a history can be read on its own.
+    pub steps: Vec<PlannedStep>,
+}
+
+/// A step as the definition lists it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlannedStep {
+    /// Its name.
+    pub id: StepId,
+    /// The key that says what it does: `agent`, `call`, `run`, `set`, `ask`, `wait`.
+    pub does: String,
+    /// What it asks for: the agent, the operation or the program.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub what: Option<String>,
+    /// The steps it needs.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub needs: Vec<StepId>,
 }
 
 /// Leaves: running. Reaches: succeeded (final).

@@ -6,11 +6,19 @@
 //! and the tests can share it without sharing any effect.
 
 pub mod canonical;
+pub mod catalog;
+pub mod command;
+pub mod definition;
+pub mod event;
 pub mod ids;
+pub mod money;
 pub mod passage;
 pub mod paths;
 pub mod payload;
+pub mod record;
 pub mod store;
+pub mod text;
 pub mod time;
+pub mod view;
 
 pub use ids::{CommandId, Digest, GateId, IdError, MachineId, RunId, StepId, StoreId};

@@ -137,7 +137,8 @@ impl Record {
         if line.len() > LINE_BYTES_MAX {
             return Err(RecordError::TooLong(line.len()));
         }
-        let mut fields: Map<String, Value> = serde_json::from_str(line).map_err(|e| RecordError::Json(e.to_string()))?;
+        let mut fields: Map<String, Value> =
+            serde_json::from_str(line).map_err(|e| RecordError::Json(e.to_string()))?;
         let mut head = Map::new();
         for name in ["n", "at", "kind", "v", "step", "iteration", "attempt", "cause"] {
             if let Some(value) = fields.remove(name) {

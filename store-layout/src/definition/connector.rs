@@ -1,0 +1,231 @@
+//! `connectors/<name>.toml`: a bridge to something outside.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::{
+    Problem,
+    toml_text::{read, to_json},
+};
+use crate::{event::GateClass, payload::EffectClass, time::Span};
+
+/// One connector.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Connector {
+    /// What it is for.
+    pub description: String,
+    /// How it works.
+    pub kind: ConnectorKind,
+}
+
+/// How a connector works.
+#[derive(Debug, Clone, PartialEq)]
+pub enum ConnectorKind {
+    /// Reads and writes below `files/`. Present without a file.
+    File,
+    /// Remembers and recalls passages. Present without a file.
+    Memory,
+    /// Sends letters.
+    Mail(MailConnector),
+    /// Calls an HTTP service.
+    Http(HttpConnector),
+}
+
+/// Sends letters: into a folder, or by SMTP when that is set.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MailConnector {
+    /// The sender, `Name <address>`.
+    pub from: String,
+    /// The folder below `files/` that keeps every letter.
+    pub outbox: String,
+    /// The server, when letters really leave.
+    pub smtp: Option<Smtp>,
+}
+
+/// An SMTP server.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Smtp {
+    /// Host name.
+    pub host: String,
+    /// Port; default 465 for `tls`, 587 for `starttls`, 25 for `none`.
+    pub port: Option<u16>,
+    /// User name, if the server wants one.
+    pub user: Option<String>,
+    /// A reference to the password: `secret://name`.
+    pub password: Option<String>,
+    /// How the connection is protected.
+    #[serde(default)]
+    pub tls: SmtpTls,
+}
+
+/// How an SMTP connection is protected.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SmtpTls {
+    /// From the first byte.
+    #[default]
+    Tls,
+    /// After a STARTTLS command, required.
+    StartTls,
+    /// Not at all: for servers on this machine.
+    None,
+}
+
+/// An HTTP service.
+#[derive(Debug, Clone, PartialEq)]
+pub struct HttpConnector {
+    /// Such as `https://api.example.com`.
+    pub base_url: String,
+    /// Headers sent with every call.
+    pub headers: BTreeMap<String, String>,
+    /// How we show who we are.
+    pub auth: Option<Auth>,
+    /// Its operations by name.
+    pub operations: BTreeMap<String, HttpOperation>,
+}
+
+/// How an HTTP service knows us. Values are references: `secret://name`.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Auth {
+    /// Sent as `Authorization: Bearer ...`.
+    pub bearer: Option<String>,
+    /// Sent in the header of this name.
+    pub header: Option<String>,
+    /// The value for `header`.
+    pub value: Option<String>,
+}
+
+/// One operation of an HTTP service.
+#[derive(Debug, Clone, PartialEq)]
+pub struct HttpOperation {
+    /// GET, POST, PUT, PATCH or DELETE.
+    pub method: String,
+    /// Path below the base URL; `{name}` takes a field of the input, percent-encoded.
+    pub path: String,
+    /// Fields of the input that become query parameters.
+    pub query: Vec<String>,
+    /// How it may be repeated.
+    pub effect: EffectClass,
+    /// The word of its gate.
+    pub class: GateClass,
+    /// The header that carries our idempotency key.
+    pub idempotency_header: Option<String>,
+    /// JSON Schema of the input.
+    pub input: Option<Value>,
+    /// JSON Schema of the output.
+    pub output: Option<Value>,
+    /// How long one call may take.
+    pub timeout: Option<Span>,
+    /// Status codes that are an answer of the business, not a fault: class `business`.
+    pub business: Vec<u16>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Raw {
+    kind: toml::Spanned<String>,
+    #[serde(default)]
+    description: String,
+    from: Option<String>,
+    outbox: Option<String>,
+    smtp: Option<Smtp>,
+    base_url: Option<String>,
+    #[serde(default)]
+    headers: BTreeMap<String, String>,
+    auth: Option<Auth>,
+    #[serde(default)]
+    operation: BTreeMap<String, RawOperation>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawOperation {
+    method: String,
+    path: String,
+    #[serde(default)]
+    query: Vec<String>,
+    effect: EffectClass,
+    class: Option<GateClass>,
+    idempotency_header: Option<String>,
+    input: Option<toml::Value>,
+    output: Option<toml::Value>,
+    timeout: Option<Span>,
+    #[serde(default)]
+    business: Vec<u16>,
+}
+
+impl Connector {
+    /// Reads a connector from the text of `file`.
+    ///
+    /// # Errors
+    /// The first problem, with its place.
+    pub fn parse(file: &str, text: &str) -> Result<Self, Problem> {
+        let raw: Raw = read(file, text)?;
+        let at = Some(super::Position::of(text, raw.kind.span().start));
+        let missing =
+            |key: &str| Problem::new(file, at, format!("a connector of kind `{}` needs `{key}`", raw.kind.as_ref()));
+        let kind = match raw.kind.as_ref().as_str() {
+            "file" => ConnectorKind::File,
+            "memory" => ConnectorKind::Memory,
+            "mail" => ConnectorKind::Mail(MailConnector {
+                from: raw.from.clone().ok_or_else(|| missing("from"))?,
+                outbox: raw.outbox.clone().unwrap_or_else(|| "outbox".to_owned()),
+                smtp: raw.smtp.clone(),
+            }),
+            "http" => ConnectorKind::Http(HttpConnector {
+                base_url: raw.base_url.clone().ok_or_else(|| missing("base_url"))?,
+                headers: raw.headers.clone(),
+                auth: raw.auth.clone(),
+                operations: raw
+                    .operation
+                    .into_iter()
+                    .map(|(name, op)| operation(file, at, &name, op).map(|op| (name, op)))
+                    .collect::<Result<_, _>>()?,
+            }),
+            other => {
+                let kinds = ["file", "memory", "mail", "http"];
+                let problem = Problem::new(file, at, format!("there is no connector kind `{other}`"));
+                return Err(match super::nearest(other, kinds) {
+                    Some(near) => problem.hint(format!("did you mean `{near}`?")),
+                    None => problem.hint(format!("kinds: {}", kinds.join(", "))),
+                });
+            }
+        };
+        Ok(Self { description: raw.description, kind })
+    }
+}
+
+fn operation(file: &str, at: Option<super::Position>, name: &str, raw: RawOperation) -> Result<HttpOperation, Problem> {
+    let methods = ["GET", "POST", "PUT", "PATCH", "DELETE"];
+    if !methods.contains(&raw.method.as_str()) {
+        return Err(Problem::new(file, at, format!("operation `{name}`: there is no method `{}`", raw.method))
+            .hint(format!("methods: {}", methods.join(", "))));
+    }
+    if raw.effect == EffectClass::Idempotent
+        && raw.idempotency_header.is_none()
+        && !matches!(raw.method.as_str(), "PUT" | "DELETE")
+    {
+        return Err(Problem::new(
+            file,
+            at,
+            format!("operation `{name}` is called idempotent but sends no idempotency key"),
+        )
+        .hint("set `idempotency_header`, or effect = \"once\""));
+    }
+    Ok(HttpOperation {
+        method: raw.method,
+        path: raw.path,
+        query: raw.query,
+        effect: raw.effect,
+        class: raw.class.unwrap_or(GateClass::Send),
+        idempotency_header: raw.idempotency_header,
+        input: raw.input.as_ref().map(to_json),
+        output: raw.output.as_ref().map(to_json),
+        timeout: raw.timeout,
+        business: raw.business,
+    })
+}

@@ -1,0 +1,19 @@
+//! Definitions: what people write in `workflows/`, `agents/` and `connectors/`.
+//!
+//! Reading is strict: an unknown key is an error with its line, its column and the nearest name.
+//! What a definition *means* (order of steps, expressions) is the kernel's to compile.
+
+mod agent;
+mod connector;
+mod field;
+mod parse;
+mod problem;
+mod toml_text;
+mod workflow;
+
+pub use agent::{Agent, AgentKind, Classify, CommandAgent, Extract, ExtractField, LlmAgent, Price};
+pub use connector::{Auth, Connector, ConnectorKind, HttpConnector, HttpOperation, MailConnector, Smtp, SmtpTls};
+pub use field::{Field, FieldType, fill};
+pub use parse::parse as parse_workflow;
+pub use problem::{Position, Problem, nearest};
+pub use workflow::{Approve, ApproveWhen, Bundle, ForEach, Retry, Step, StepKind, Wait, Workflow};

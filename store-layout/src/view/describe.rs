@@ -1,0 +1,72 @@
+//! Events in words, for histories on a screen.
+
+use crate::event::{Body, Event};
+
+/// The short name of what happened, for a column.
+#[must_use]
+pub fn kind_word(event: &Event) -> String {
+    event.body.kind().0.to_owned()
+}
+
+/// What happened, in a sentence without its time and step.
+#[must_use]
+pub fn describe(event: &Event) -> String {
+    let why = |reason: &Option<String>| reason.as_deref().map_or(String::new(), |r| format!(": {r}"));
+    match &event.body {
+        Body::RunStarted(e) => format!("{} started by {} ({})", e.workflow, e.by, e.trigger),
+        Body::RunSucceeded(_) => "the run succeeded".to_owned(),
+        Body::RunFailed(e) => format!("the run failed: {}", e.message),
+        Body::RunCanceled(e) => format!("canceled by {}{}", e.by, why(&e.reason)),
+        Body::StepExpanded(e) => format!("{} to do", plural(e.items.len(), "iteration")),
+        Body::StepSucceeded(_) => "done".to_owned(),
+        Body::StepFailed(e) => format!("failed ({}): {}", e.code, e.message),
+        Body::StepSkipped(e) => format!("skipped: {}", e.reason),
+        Body::AttemptStarted(e) => format!("attempt {}: {}", event.attempt.unwrap_or(1), e.effect.request.name()),
+        Body::AttemptSucceeded(e) => {
+            let mut text = "done".to_owned();
+            if let Some(cost) = &e.usage.cost_usd {
+                text.push_str(&format!(", ${cost}"));
+            }
+            for file in &e.files {
+                text.push_str(&format!(", wrote {}", file.path));
+            }
+            if let Some(by) = &e.settled_by {
+                text.push_str(&format!(" (settled by {by})"));
+            }
+            text
+        }
+        Body::AttemptFailed(e) => {
+            let next = e.retry_at.map_or(String::new(), |at| format!("; next attempt {}", crate::time::write(at)));
+            format!("failed ({}): {}{next}", e.code, e.message)
+        }
+        Body::AttemptUnknown(e) => format!("outcome unknown: {}", e.message),
+        Body::GateOpened(e) => {
+            format!("{} waits for approval: {} (digest {})", e.class.word(), e.summary, e.digest.short())
+        }
+        Body::GateEdited(e) => {
+            format!("edited by {}{} (digest {} -> {})", e.by, why(&e.reason), e.before.short(), e.digest.short())
+        }
+        Body::GateApproved(e) => format!("approved by {}{} (digest {})", e.by, why(&e.reason), e.digest.short()),
+        Body::GateDenied(e) => format!("denied by {}{}", e.by, why(&e.reason)),
+        Body::GateExpired(_) => "nobody decided in time".to_owned(),
+        Body::RequestWithdrawn(e) => format!("no longer asked: {}", e.reason),
+        Body::AskOpened(e) => format!("asks: {}", e.prompt.lines().next().unwrap_or_default()),
+        Body::AskAnswered(e) => format!("answered by {}", e.by),
+        Body::TimerSet(e) => format!("waits until {}", crate::time::write(e.until)),
+        Body::TimerFired(_) => "the time has come".to_owned(),
+        Body::PassageRemembered(e) => format!("remembered: {}", first_words(&e.passage.text)),
+        Body::Unknown { kind, v, .. } => format!("unknown kind `{kind}` v{v}, kept as it is"),
+    }
+}
+
+fn plural(n: usize, what: &str) -> String {
+    if n == 1 { format!("1 {what}") } else { format!("{n} {what}s") }
+}
+
+fn first_words(text: &str) -> String {
+    let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    match line.char_indices().nth(60) {
+        Some((end, _)) => format!("{}...", &line[..end]),
+        None => line,
+    }
+}

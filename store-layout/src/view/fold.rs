@@ -1,0 +1,439 @@
+//! Folds the history of one run into what is shown of it.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::{Ask, AttemptView, InboxItem, ItemKind, ItemState, RunItem, RunStatus, SlotState, SlotView, StepView};
+use crate::{
+    GateId, MachineId, RunId, StepId,
+    event::{Body, Event, RunStarted},
+    money::Usd,
+    record::Record,
+};
+
+/// Everything that is shown of one run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RunView {
+    /// The run.
+    pub run: RunId,
+    /// Its workflow.
+    pub workflow: String,
+    /// The git tree id it is pinned to.
+    pub definition: String,
+    /// Its input.
+    pub input: Value,
+    /// Who asked for it.
+    pub by: String,
+    /// The machine that owns it.
+    pub machine: MachineId,
+    /// When it started.
+    #[serde(with = "crate::time::at")]
+    pub started: Timestamp,
+    /// When it ended.
+    pub ended: Option<Timestamp>,
+    /// How it ended; absent while it has not.
+    pub end: Option<RunStatus>,
+    /// What it gave back.
+    pub output: Option<Value>,
+    /// Why it failed or was canceled.
+    pub message: Option<String>,
+    /// Its steps, in the order of the definition.
+    pub steps: Vec<StepView>,
+    /// Its requests to the operator, oldest first.
+    pub requests: Vec<InboxItem>,
+    /// Passages it remembered.
+    pub remembered: u32,
+    /// Records folded so far; the next one has this number.
+    pub records: u64,
+}
+
+impl RunView {
+    /// Begins with the first record of a history; `None` when it is not a `run.started`.
+    #[must_use]
+    pub fn begin(record: &Record) -> Option<Self> {
+        let Body::RunStarted(start) = &record.event.body else { return None };
+        let RunStarted { run, workflow, definition, input, by, machine, steps, .. } = start.clone();
+        let steps = steps
+            .into_iter()
+            .map(|s| StepView {
+                id: s.id,
+                does: s.does,
+                what: s.what,
+                needs: s.needs,
+                expanded: false,
+                slots: Vec::new(),
+                end: None,
+                note: None,
+            })
+            .collect();
+        Some(Self {
+            run,
+            workflow,
+            definition,
+            input,
+            by,
+            machine,
+            started: record.event.at,
+            ended: None,
+            end: None,
+            output: None,
+            message: None,
+            steps,
+            requests: Vec::new(),
+            remembered: 0,
+            records: 1,
+        })
+    }
+
+    /// Adds the next record.
+    pub fn apply(&mut self, record: &Record) {
+        self.records += 1;
+        let event = &record.event;
+        let at = event.at;
+        match &event.body {
+            Body::RunStarted(_) | Body::Unknown { .. } => {}
+            Body::RunSucceeded(end) => {
+                self.finish(RunStatus::Succeeded, at);
+                self.output = Some(end.output.clone());
+            }
+            Body::RunFailed(end) => {
+                self.finish(RunStatus::Failed, at);
+                self.message = Some(end.message.clone());
+            }
+            Body::RunCanceled(end) => {
+                self.finish(RunStatus::Canceled, at);
+                let reason = end.reason.as_deref().map_or(String::new(), |r| format!(": {r}"));
+                self.message = Some(format!("canceled by {}{reason}", end.by));
+            }
+            Body::PassageRemembered(_) => self.remembered += 1,
+            Body::GateOpened(_) | Body::AskOpened(_) | Body::AttemptUnknown(_) => {
+                self.open_request(event);
+                self.apply_to_step(event);
+            }
+            Body::GateEdited(edit) => {
+                if let Some(item) = self.request_mut(&edit.gate) {
+                    item.proposed = item.proposed.take().or_else(|| item.effect.take());
+                    item.effect = Some(edit.effect.clone());
+                    item.digest = edit.digest.clone();
+                }
+                self.apply_to_step(event);
+            }
+            Body::GateApproved(d) => self.decide(&d.gate, ItemState::Approved { by: d.by.clone(), at }, event),
+            Body::GateDenied(d) => {
+                let state = ItemState::Denied { by: d.by.clone(), at, reason: d.reason.clone() };
+                self.decide(&d.gate, state, event);
+            }
+            Body::GateExpired(d) => self.decide(&d.gate, ItemState::Expired { at }, event),
+            Body::RequestWithdrawn(d) => self.decide(&d.gate, ItemState::Withdrawn { at }, event),
+            Body::AskAnswered(d) => self.decide(&d.gate, ItemState::Answered { by: d.by.clone(), at }, event),
+            _ => self.apply_to_step(event),
+        }
+    }
+
+    /// The line of the list of runs. `commit` is known to the caller alone.
+    #[must_use]
+    pub fn item(&self, commit: Option<String>) -> RunItem {
+        RunItem {
+            run: self.run.clone(),
+            workflow: self.workflow.clone(),
+            status: self.status(),
+            started: self.started,
+            ended: self.ended,
+            steps_done: count(self.steps.iter().filter(|s| s.state().is_over())),
+            steps: count(self.steps.iter()),
+            requests: count(self.requests.iter().filter(|r| r.is_open())),
+            cost_usd: self.cost().to_string(),
+            commit,
+            note: self.note(),
+        }
+    }
+
+    /// Where the run stands.
+    #[must_use]
+    pub fn status(&self) -> RunStatus {
+        if let Some(end) = self.end {
+            return end;
+        }
+        let any = |state| self.steps.iter().flat_map(|s| &s.slots).any(|s| s.state == state);
+        if any(SlotState::Running) || any(SlotState::Retrying) {
+            RunStatus::Running
+        } else if any(SlotState::Waiting) || any(SlotState::Timer) {
+            RunStatus::Waiting
+        } else {
+            RunStatus::Running
+        }
+    }
+
+    /// What the run cost so far.
+    #[must_use]
+    pub fn cost(&self) -> Usd {
+        self.steps.iter().map(StepView::cost).sum()
+    }
+
+    /// The step called `id`.
+    #[must_use]
+    pub fn step(&self, id: &StepId) -> Option<&StepView> {
+        self.steps.iter().find(|s| s.id == *id)
+    }
+
+    fn note(&self) -> String {
+        if let Some(message) = &self.message {
+            return message.clone();
+        }
+        if self.end.is_some() {
+            return String::new();
+        }
+        let open: Vec<&InboxItem> = self.requests.iter().filter(|r| r.is_open()).collect();
+        match open.as_slice() {
+            [] => {}
+            [one] => return format!("{} {}", if one.ask.is_some() { "answer" } else { "approve" }, one.id.short()),
+            [first, ..] => return format!("{} requests, first {}", open.len(), first.id.short()),
+        }
+        for step in &self.steps {
+            for slot in &step.slots {
+                match slot.state {
+                    SlotState::Retrying | SlotState::Timer => {
+                        return format!("{} {}", step.id, slot.note.as_deref().unwrap_or_default());
+                    }
+                    SlotState::Running => return step.id.to_string(),
+                    _ => {}
+                }
+            }
+        }
+        String::new()
+    }
+
+    fn finish(&mut self, status: RunStatus, at: Timestamp) {
+        self.end = Some(status);
+        self.ended = Some(at);
+    }
+
+    fn request_mut(&mut self, gate: &GateId) -> Option<&mut InboxItem> {
+        self.requests.iter_mut().find(|r| r.id == *gate)
+    }
+
+    fn decide(&mut self, gate: &GateId, state: ItemState, event: &Event) {
+        if let Some(item) = self.request_mut(gate) {
+            item.state = state;
+        }
+        self.apply_to_step(event);
+    }
+
+    fn open_request(&mut self, event: &Event) {
+        let Some(step) = &event.step else { return };
+        let index = self.steps.iter().position(|s| s.id == *step).unwrap_or(0);
+        let mut item = InboxItem {
+            id: GateId::derive(&self.run, step, None, 0),
+            run: self.run.clone(),
+            workflow: self.workflow.clone(),
+            step: step.clone(),
+            iteration: event.iteration.clone(),
+            position: (u32::try_from(index + 1).unwrap_or(u32::MAX), count(self.steps.iter())),
+            kind: ItemKind::Ask,
+            digest: crate::Digest::of(b""),
+            summary: String::new(),
+            why: None,
+            evidence: None,
+            effect: None,
+            proposed: None,
+            ask: None,
+            opened: event.at,
+            expires: None,
+            state: ItemState::Waiting,
+        };
+        match &event.body {
+            Body::GateOpened(gate) => {
+                item.id = gate.gate.clone();
+                item.kind = ItemKind::Gate(gate.class);
+                item.digest = gate.digest.clone();
+                item.summary = gate.summary.clone();
+                item.why = gate.why.clone();
+                item.evidence = gate.evidence.clone();
+                item.effect = Some(gate.effect.clone());
+                item.expires = gate.expires;
+            }
+            Body::AskOpened(ask) => {
+                item.id = ask.gate.clone();
+                item.digest = ask.digest.clone();
+                item.summary = ask.prompt.lines().next().unwrap_or_default().to_owned();
+                item.ask = Some(Ask { prompt: ask.prompt.clone(), form: ask.form.clone() });
+            }
+            Body::AttemptUnknown(unknown) => {
+                let effect = self.slot(event).and_then(|s| s.effect.clone());
+                item.id = unknown.gate.clone();
+                item.kind = ItemKind::Settle;
+                item.digest =
+                    effect.as_ref().map_or_else(|| crate::Digest::of(b""), crate::payload::EffectContent::digest);
+                item.summary = match &effect {
+                    Some(effect) => format!("Did {} happen? {}", effect.request.name(), unknown.message),
+                    None => unknown.message.clone(),
+                };
+                item.ask = Some(Ask { prompt: unknown.message.clone(), form: crate::view::inbox::settle_form() });
+                item.effect = effect;
+            }
+            _ => return,
+        }
+        self.requests.push(item);
+    }
+
+    fn slot(&self, event: &Event) -> Option<&SlotView> {
+        let step = self.steps.iter().find(|s| Some(&s.id) == event.step.as_ref())?;
+        step.slots.iter().find(|s| s.iteration == event.iteration)
+    }
+
+    fn apply_to_step(&mut self, event: &Event) {
+        let Some(step) = self.steps.iter_mut().find(|s| Some(&s.id) == event.step.as_ref()) else { return };
+        if let Body::StepExpanded(list) = &event.body {
+            step.expanded = true;
+            step.slots = list.items.iter().map(|i| new_slot(Some(i.key.clone()), Some(i.item.clone()))).collect();
+            return;
+        }
+        // the end of a `for_each` step as a whole
+        if step.expanded && event.iteration.is_none() {
+            let (end, note) = match &event.body {
+                Body::StepSucceeded(_) => (SlotState::Done, None),
+                Body::StepFailed(f) => (SlotState::Failed, Some(f.message.clone())),
+                Body::StepSkipped(s) => (SlotState::Skipped, Some(s.reason.clone())),
+                _ => return,
+            };
+            step.end = Some(end);
+            step.note = note;
+            return;
+        }
+        let index = match step.slots.iter().position(|s| s.iteration == event.iteration) {
+            Some(index) => index,
+            None => {
+                step.slots.push(new_slot(event.iteration.clone(), None));
+                step.slots.len() - 1
+            }
+        };
+        advance(&mut step.slots[index], event);
+    }
+}
+
+fn count<T>(items: impl Iterator<Item = T>) -> u32 {
+    u32::try_from(items.count()).unwrap_or(u32::MAX)
+}
+
+fn new_slot(iteration: Option<String>, item: Option<Value>) -> SlotView {
+    SlotView {
+        iteration,
+        item,
+        state: SlotState::Todo,
+        started: None,
+        ended: None,
+        effect: None,
+        gate: None,
+        attempts: Vec::new(),
+        output: None,
+        note: None,
+    }
+}
+
+fn advance(slot: &mut SlotView, event: &Event) {
+    let at = event.at;
+    slot.started = slot.started.or(Some(at));
+    let mut note = None;
+    slot.state = match &event.body {
+        Body::StepSucceeded(done) => {
+            slot.output = done.output.clone().or(slot.output.take());
+            SlotState::Done
+        }
+        Body::StepFailed(failed) => {
+            note = Some(failed.message.clone());
+            SlotState::Failed
+        }
+        Body::StepSkipped(skipped) => {
+            note = Some(skipped.reason.clone());
+            SlotState::Skipped
+        }
+        Body::AttemptStarted(start) => {
+            slot.effect = Some(start.effect.clone());
+            slot.attempts.push(AttemptView {
+                number: event.attempt.unwrap_or(1),
+                started: at,
+                ended: None,
+                failure: None,
+                retry_at: None,
+                usage: crate::event::Usage::default(),
+                artifacts: Vec::new(),
+                files: Vec::new(),
+            });
+            SlotState::Running
+        }
+        Body::AttemptSucceeded(done) => {
+            slot.output = Some(done.output.clone());
+            if let Some(attempt) = slot.attempts.last_mut() {
+                attempt.ended = Some(at);
+                attempt.usage = done.usage.clone();
+                attempt.artifacts = done.artifacts.clone();
+                attempt.files = done.files.clone();
+            }
+            SlotState::Done
+        }
+        Body::AttemptFailed(failed) => {
+            if let Some(attempt) = slot.attempts.last_mut() {
+                attempt.ended = Some(at);
+                attempt.failure = Some((failed.class, format!("{}: {}", failed.code, failed.message)));
+                attempt.retry_at = failed.retry_at;
+                attempt.usage = failed.usage.clone();
+                attempt.artifacts = failed.artifacts.clone();
+            }
+            note = Some(match failed.retry_at {
+                Some(next) => format!("{}, next {}", failed.message, crate::time::write(next)),
+                None => failed.message.clone(),
+            });
+            if failed.retry_at.is_some() { SlotState::Retrying } else { SlotState::Failed }
+        }
+        Body::AttemptUnknown(unknown) => {
+            slot.gate = Some(unknown.gate.clone());
+            note = Some(unknown.message.clone());
+            SlotState::Waiting
+        }
+        Body::GateOpened(gate) => {
+            slot.gate = Some(gate.gate.clone());
+            slot.effect = Some(gate.effect.clone());
+            note = Some(format!("approve {}", gate.gate.short()));
+            SlotState::Waiting
+        }
+        Body::GateEdited(edit) => {
+            slot.effect = Some(edit.effect.clone());
+            note = slot.note.take();
+            SlotState::Waiting
+        }
+        Body::AskOpened(ask) => {
+            slot.gate = Some(ask.gate.clone());
+            note = Some(format!("answer {}", ask.gate.short()));
+            SlotState::Waiting
+        }
+        Body::GateApproved(_) => SlotState::Todo,
+        Body::GateDenied(denied) => {
+            let reason = denied.reason.as_deref().map_or(String::new(), |r| format!(": {r}"));
+            note = Some(format!("denied by {}{reason}", denied.by));
+            SlotState::Denied
+        }
+        Body::GateExpired(_) => {
+            note = Some("nobody decided in time".to_owned());
+            SlotState::Denied
+        }
+        Body::RequestWithdrawn(withdrawn) => {
+            note = Some(withdrawn.reason.clone());
+            SlotState::Skipped
+        }
+        Body::AskAnswered(answer) => {
+            slot.output = Some(answer.answer.clone());
+            SlotState::Done
+        }
+        Body::TimerSet(timer) => {
+            note = Some(format!("until {}", crate::time::write(timer.until)));
+            SlotState::Timer
+        }
+        Body::TimerFired(_) => SlotState::Done,
+        _ => slot.state,
+    };
+    slot.note = note;
+    if slot.state.is_over() {
+        slot.ended = Some(at);
+    }
+}

@@ -1,0 +1,186 @@
+//! What is shown of a request to the operator.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::{Digest, GateId, RunId, StepId, definition::Field, event::GateClass, payload::EffectContent};
+
+/// What is asked of the operator.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum ItemKind {
+    /// Please fill this form.
+    Ask,
+    /// Did this effect happen? Its outcome is unknown.
+    Settle,
+    /// May this effect happen?
+    #[serde(untagged)]
+    Gate(GateClass),
+}
+
+impl ItemKind {
+    /// The class word of the list.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Gate(class) => class.word(),
+            Self::Ask => "ASK",
+            Self::Settle => "SETTLE",
+        }
+    }
+}
+
+/// What became of a request.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "state", rename_all = "lowercase")]
+pub enum ItemState {
+    /// Waits for the operator.
+    Waiting,
+    /// Approved.
+    Approved {
+        /// Who.
+        by: String,
+        /// When.
+        at: Timestamp,
+    },
+    /// Denied.
+    Denied {
+        /// Who.
+        by: String,
+        /// When.
+        at: Timestamp,
+        /// Why.
+        reason: Option<String>,
+    },
+    /// Answered.
+    Answered {
+        /// Who.
+        by: String,
+        /// When.
+        at: Timestamp,
+    },
+    /// Its time ran out.
+    Expired {
+        /// When.
+        at: Timestamp,
+    },
+    /// Its run ended first.
+    Withdrawn {
+        /// When.
+        at: Timestamp,
+    },
+}
+
+/// The form of an `ask`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Ask {
+    /// What is asked.
+    pub prompt: String,
+    /// The fields to fill.
+    pub form: Vec<Field>,
+}
+
+/// One request, open or decided.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct InboxItem {
+    /// Names the request.
+    pub id: GateId,
+    /// The run that asks.
+    pub run: RunId,
+    /// Its workflow.
+    pub workflow: String,
+    /// The step that asks.
+    pub step: StepId,
+    /// The iteration that asks.
+    pub iteration: Option<String>,
+    /// Which step of how many it is, counted from 1.
+    pub position: (u32, u32),
+    /// What is asked.
+    pub kind: ItemKind,
+    /// The digest a decision must name.
+    pub digest: Digest,
+    /// One line for the list.
+    pub summary: String,
+    /// Why the definition wants it.
+    pub why: Option<String>,
+    /// What it was derived from; shown apart.
+    pub evidence: Option<Value>,
+    /// The exact effect, for a gate.
+    pub effect: Option<EffectContent>,
+    /// The effect as first proposed, when it was edited since.
+    pub proposed: Option<EffectContent>,
+    /// The form, for an ask.
+    pub ask: Option<Ask>,
+    /// When it was opened.
+    #[serde(with = "crate::time::at")]
+    pub opened: Timestamp,
+    /// When it lapses.
+    pub expires: Option<Timestamp>,
+    /// What became of it.
+    #[serde(flatten)]
+    pub state: ItemState,
+}
+
+impl InboxItem {
+    /// Tells whether it still waits for the operator.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        self.state == ItemState::Waiting
+    }
+
+    /// The confirmation level of ux section 3: that of its class, one more than that (at most 3)
+    /// when its text hides characters.
+    #[must_use]
+    pub fn level(&self) -> u8 {
+        let base = match self.kind {
+            ItemKind::Gate(class) => class.level(),
+            ItemKind::Ask | ItemKind::Settle => 1,
+        };
+        let hidden = self.effect.as_ref().and_then(|e| e.request.input()).is_some_and(hides);
+        if hidden { 3 } else { base }
+    }
+
+    /// The text of the effect as a person reads and edits it.
+    #[must_use]
+    pub fn text(&self) -> String {
+        self.effect.as_ref().map(text_of).unwrap_or_default()
+    }
+}
+
+/// The form that settles an effect whose outcome is unknown.
+#[must_use]
+pub fn settle_form() -> Vec<Field> {
+    vec![Field {
+        name: "outcome".to_owned(),
+        kind: crate::definition::FieldType::Text,
+        description: Some("`done` if it happened, `not_done` if it is to be tried again".to_owned()),
+        default: None,
+        optional: false,
+        choices: vec!["done".to_owned(), "not_done".to_owned()],
+    }]
+}
+
+/// The text of an effect as a person reads it: its input, or its command line.
+fn text_of(effect: &EffectContent) -> String {
+    use crate::payload::{Request, to_text};
+    match &effect.request {
+        Request::Agent { input, .. } | Request::Call { input, .. } => to_text(input),
+        Request::Run { argv, stdin, .. } => {
+            let mut text = argv.iter().map(|a| format!("{a:?}\n")).collect::<String>();
+            if let Some(stdin) = stdin {
+                text.push_str(&format!("\nstandard input:\n{stdin}\n"));
+            }
+            text
+        }
+    }
+}
+
+fn hides(value: &Value) -> bool {
+    match value {
+        Value::String(s) => crate::text::has_hidden(s),
+        Value::Array(items) => items.iter().any(hides),
+        Value::Object(map) => map.iter().any(|(k, v)| crate::text::has_hidden(k) || hides(v)),
+        _ => false,
+    }
+}

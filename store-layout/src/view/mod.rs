@@ -1,0 +1,16 @@
+//! Views: what screens and lists show, folded from histories.
+//!
+//! Everything here is derived and can be thrown away. The interface and the command line read the
+//! same values, so that neither can show what the other can not.
+
+mod describe;
+mod fold;
+mod inbox;
+mod run;
+mod snapshot;
+
+pub use describe::{describe, kind_word};
+pub use fold::RunView;
+pub use inbox::{Ask, InboxItem, ItemKind, ItemState, settle_form};
+pub use run::{AttemptView, RunItem, RunStatus, SlotState, SlotView, StepView};
+pub use snapshot::{Health, KernelHealth, MemoryUse, Snapshot};

@@ -1,0 +1,61 @@
+//! Everything the interface shows at one moment.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::{InboxItem, RunItem};
+use crate::{MachineId, definition::Problem};
+
+/// How the kernel of this store is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kernel", rename_all = "lowercase")]
+pub enum KernelHealth {
+    /// A process holds the lock.
+    Running {
+        /// Its process id, as it wrote it into the lock file.
+        pid: Option<u32>,
+    },
+    /// Nobody holds the lock.
+    Down,
+}
+
+/// How the store is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Health {
+    /// The kernel.
+    #[serde(flatten)]
+    pub kernel: KernelHealth,
+    /// Commands that no kernel has taken yet.
+    pub commands_waiting: u32,
+    /// Histories that could not be read, and why.
+    pub unreadable: Vec<String>,
+}
+
+/// How much is remembered.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MemoryUse {
+    /// Passages in all.
+    pub passages: u64,
+}
+
+/// Everything the interface shows at one moment.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Snapshot {
+    /// What people call the store: its folder's name.
+    pub store: String,
+    /// This machine.
+    pub machine: Option<MachineId>,
+    /// When it was taken.
+    #[serde(with = "crate::time::at")]
+    pub as_of: Timestamp,
+    /// How the store is.
+    pub health: Health,
+    /// Requests, open ones first by age, then the latest decided ones.
+    pub inbox: Vec<InboxItem>,
+    /// Runs, newest first.
+    pub runs: Vec<RunItem>,
+    /// Definitions that can not be used as they stand.
+    pub problems: Vec<Problem>,
+    /// Names of the workflows.
+    pub workflows: Vec<String>,
+}
