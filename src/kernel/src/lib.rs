@@ -1,1 +1,28 @@
-//! (being written)
+//! The kernel: what a run does next, as pure functions.
+//!
+//! [`decide`] says whether something may happen and which facts follow; [`evolve`] says what is true
+//! once a fact is recorded; [`react`] says what the world is asked to do after a fresh fact;
+//! [`outstanding`] says what was asked of it and never answered. Nothing here opens a file, reads a
+//! clock, draws a random number or starts a thread: time and entropy come in as values, so that the
+//! driver, replay, tests and the simulator can all run the same kernel and get the same answer.
+
+mod advance;
+mod command;
+mod decide;
+mod evolve;
+pub mod expr;
+mod functions;
+mod plan;
+mod react;
+mod state;
+mod tree;
+
+pub use command::{Command, Context, Outcome, PassageDraft, Refusal};
+pub use decide::{decide, handle};
+pub use evolve::evolve;
+pub use plan::Plan;
+pub use react::{Effect, Outstanding, outstanding, react};
+pub use state::{End, State};
+
+#[cfg(test)]
+mod tests;

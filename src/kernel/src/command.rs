@@ -1,0 +1,210 @@
+//! What may be asked of a run, and the answers that are no.
+
+use std::collections::BTreeMap;
+
+use cairn_store_layout::{
+    CommandId, Digest, GateId, StepId,
+    event::{ArtifactRef, FailureClass, FileWritten, Usage},
+};
+use jiff::Timestamp;
+use serde_json::Value;
+
+/// Everything from outside that a decision may depend on.
+#[derive(Debug, Clone)]
+pub struct Context {
+    /// The machine's clock, which never goes back.
+    pub now: Timestamp,
+    /// Fresh random bits, for jitter.
+    pub entropy: u64,
+    /// The inbox command that asks, if one does.
+    pub cause: Option<CommandId>,
+}
+
+/// What is asked of a run.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Command {
+    /// Do what is ready: next steps, due timers, lapsed gates.
+    Advance,
+    /// An attempt came back.
+    Report {
+        /// The step.
+        step: StepId,
+        /// The iteration of a `for_each` step.
+        iteration: Option<String>,
+        /// The attempt.
+        attempt: u32,
+        /// How it came back.
+        outcome: Outcome,
+    },
+    /// The operator lets an effect happen.
+    Approve {
+        /// The request.
+        gate: GateId,
+        /// The digest that was shown.
+        digest: Digest,
+        /// Who.
+        by: String,
+        /// Why.
+        reason: Option<String>,
+    },
+    /// The operator does not let it happen.
+    Deny {
+        /// The request.
+        gate: GateId,
+        /// The digest that was shown.
+        digest: Digest,
+        /// Who.
+        by: String,
+        /// Why.
+        reason: Option<String>,
+    },
+    /// The operator changes what would happen.
+    Edit {
+        /// The request.
+        gate: GateId,
+        /// The digest that was shown.
+        digest: Digest,
+        /// The input as edited.
+        input: Value,
+        /// Who.
+        by: String,
+        /// Why.
+        reason: Option<String>,
+    },
+    /// The operator fills a form or settles an unknown outcome.
+    Answer {
+        /// The request.
+        gate: GateId,
+        /// The digest that was shown.
+        digest: Digest,
+        /// The fields as filled.
+        answer: Value,
+        /// Who.
+        by: String,
+    },
+    /// The operator ends the run.
+    Cancel {
+        /// Who.
+        by: String,
+        /// Why.
+        reason: Option<String>,
+    },
+}
+
+/// How an attempt came back.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Outcome {
+    /// The effect was done.
+    Succeeded {
+        /// What it gave back.
+        output: Value,
+        /// What it used up.
+        usage: Usage,
+        /// Payloads kept beside the history.
+        artifacts: Vec<ArtifactRef>,
+        /// Files it wrote into the store.
+        files: Vec<FileWritten>,
+        /// What is to be remembered.
+        passages: Vec<PassageDraft>,
+    },
+    /// The effect was not done, or its result is not usable.
+    Failed {
+        /// The failure's class.
+        class: FailureClass,
+        /// Short code.
+        code: String,
+        /// For a person.
+        message: String,
+        /// What it used up all the same.
+        usage: Usage,
+        /// Payloads kept beside the history.
+        artifacts: Vec<ArtifactRef>,
+    },
+    /// Nobody knows.
+    Unknown {
+        /// Why not, for a person.
+        message: String,
+    },
+}
+
+/// A passage before it has its id, source and time.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct PassageDraft {
+    /// What is to be recalled.
+    pub text: String,
+    /// What kind of text it is.
+    pub kind: String,
+    /// Whom or what it is about.
+    pub entity: Option<String>,
+    /// Labels for filters and policies.
+    pub labels: BTreeMap<String, String>,
+    /// The passages it replaces.
+    pub supersedes: Vec<String>,
+}
+
+/// An answer that is no. Nothing changed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// The run has ended.
+    #[error("the run has already ended ({0})")]
+    RunOver(&'static str),
+    /// The run has no such request.
+    #[error("this run has no request {0}")]
+    NoSuchRequest(GateId),
+    /// Somebody was first.
+    #[error("{gate} was already decided: {how}", gate = .gate.short())]
+    AlreadyDecided {
+        /// The request.
+        gate: GateId,
+        /// What was decided.
+        how: String,
+    },
+    /// What was shown is not what waits now.
+    #[error("{gate} changed since it was shown (digest {shown} -> {current})", gate = .gate.short(), shown = .shown.short(), current = .current.short())]
+    StaleDigest {
+        /// The request.
+        gate: GateId,
+        /// The digest that the decision names.
+        shown: Digest,
+        /// The digest that waits.
+        current: Digest,
+    },
+    /// A gate was answered, or a form approved.
+    #[error("{gate} asks for {wanted}", gate = .gate.short())]
+    WrongVerb {
+        /// The request.
+        gate: GateId,
+        /// What it asks for.
+        wanted: &'static str,
+    },
+    /// The form is not filled as it must be.
+    #[error("the answer does not fit the form: {}", .0.join("; "))]
+    BadAnswer(Vec<String>),
+    /// The edit changes nothing or can not be applied.
+    #[error("the edit can not be used: {0}")]
+    BadEdit(&'static str),
+    /// The attempt is not in flight: a late or doubled reply.
+    #[error("no such attempt is in flight")]
+    NotInFlight,
+    /// The command was taken before.
+    #[error("this command was taken before")]
+    AlreadyTaken,
+}
+
+impl Refusal {
+    /// A stable code for scripts.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::RunOver(_) => "run_over",
+            Self::NoSuchRequest(_) => "no_such_request",
+            Self::AlreadyDecided { .. } => "already_decided",
+            Self::StaleDigest { .. } => "stale_digest",
+            Self::WrongVerb { .. } => "wrong_verb",
+            Self::BadAnswer(_) => "bad_answer",
+            Self::BadEdit(_) => "bad_edit",
+            Self::NotInFlight => "not_in_flight",
+            Self::AlreadyTaken => "already_taken",
+        }
+    }
+}

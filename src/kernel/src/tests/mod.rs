@@ -1,0 +1,141 @@
+//! Tables of facts: what was recorded, what is asked, what follows.
+
+mod compile;
+mod replay;
+mod run;
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use cairn_store_layout::{
+    MachineId, RunId,
+    catalog::{Catalog, Spec},
+    definition::{Bundle, Problem, parse_workflow},
+    event::{Event, GateClass, RunStarted, Usage},
+    payload::EffectClass,
+    view::describe,
+};
+use jiff::{SignedDuration, Timestamp};
+use serde_json::{Value, json};
+
+use crate::{Command, Context, Outcome, Plan, State, handle, react};
+
+pub(super) const T0: &str = "2026-11-22T08:00:00Z";
+
+pub(super) fn catalog() -> Catalog {
+    let mut catalog = Catalog::builtin();
+    let spec = |effect, class| Spec { effect, class, pin: Some("pin".to_owned()) };
+    catalog.agents.insert("writer".to_owned(), spec(EffectClass::None, GateClass::Run));
+    let send = BTreeMap::from([("send".to_owned(), spec(EffectClass::Once, GateClass::Send))]);
+    catalog.connectors.insert("mail".to_owned(), send);
+    catalog
+}
+
+pub(super) fn compile_with(text: &str, files: &[(&str, &str)]) -> Result<Plan, Vec<Problem>> {
+    let workflow = parse_workflow("demo", "workflows/demo/workflow.toml", text)?;
+    let files = files.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+    Plan::compile(&Bundle { workflow, files }, &catalog(), "workflows/demo/workflow.toml")
+}
+
+/// A run under test: feeds commands, keeps the history, tells it in words.
+pub(super) struct Bench {
+    pub(super) state: State,
+    pub(super) history: Vec<Event>,
+    pub(super) now: Timestamp,
+    plan: Arc<Plan>,
+}
+
+impl Bench {
+    pub(super) fn new(text: &str, input: Value) -> Self {
+        let plan = Arc::new(compile_with(text, &[]).expect("the workflow compiles"));
+        let at: Timestamp = T0.parse().expect("a moment");
+        let start = RunStarted {
+            run: RunId::new("01kaxw00000000000000000000").expect("a run id"),
+            workflow: "demo".to_owned(),
+            definition: "tree".to_owned(),
+            pins: BTreeMap::new(),
+            input,
+            trigger: "manual".to_owned(),
+            by: "test".to_owned(),
+            machine: MachineId::new("mabcdefghi").expect("a machine id"),
+            steps: plan.listed().to_vec(),
+        };
+        let event = Event { at, step: None, iteration: None, attempt: None, cause: None, body: start.clone().into() };
+        let state = State::begin(plan.clone(), &start, at);
+        let mut bench = Self { state, history: vec![event], now: at, plan };
+        bench.ask(&Command::Advance).expect("a run may always advance");
+        bench
+    }
+
+    pub(super) fn ask(&mut self, command: &Command) -> Result<Vec<Event>, crate::Refusal> {
+        let ctx = Context { now: self.now, entropy: 500, cause: None };
+        let events = handle(&mut self.state, command, &ctx)?;
+        self.history.extend(events.clone());
+        Ok(events)
+    }
+
+    pub(super) fn later(&mut self, seconds: i64) -> Vec<Event> {
+        self.now += SignedDuration::from_secs(seconds);
+        self.ask(&Command::Advance).expect("a run may always advance")
+    }
+
+    pub(super) fn report(
+        &mut self,
+        step: &str,
+        iteration: Option<&str>,
+        attempt: u32,
+        outcome: Outcome,
+    ) -> Result<Vec<Event>, crate::Refusal> {
+        self.ask(&Command::Report {
+            step: step.parse().expect("a step id"),
+            iteration: iteration.map(str::to_owned),
+            attempt,
+            outcome,
+        })
+    }
+
+    pub(super) fn done(&mut self, step: &str, iteration: Option<&str>, output: Value) {
+        self.report(step, iteration, 1, succeeded(output)).expect("the attempt is in flight");
+    }
+
+    /// The history since the start, a line an event, without times.
+    pub(super) fn told(&self) -> String {
+        let line = |e: &Event| {
+            let step = e.step.as_ref().map_or("run", |s| s.as_str());
+            let iteration = e.iteration.as_deref().map_or(String::new(), |i| format!("[{i}]"));
+            format!("{step}{iteration} {}: {}\n", e.body.kind().0, describe(e))
+        };
+        self.history[1..].iter().map(line).collect()
+    }
+
+    /// The same history folded into a fresh state.
+    pub(super) fn replayed(&self) -> State {
+        let cairn_store_layout::event::Body::RunStarted(start) = &self.history[0].body else { panic!("a start") };
+        let mut state = State::begin(self.plan.clone(), start, self.history[0].at);
+        for event in &self.history[1..] {
+            crate::evolve(&mut state, event);
+        }
+        state
+    }
+
+    pub(super) fn performs(&self) -> usize {
+        self.history.iter().flat_map(|e| react(&self.state, e)).count()
+    }
+}
+
+pub(super) fn succeeded(output: Value) -> Outcome {
+    Outcome::Succeeded { output, usage: Usage::default(), artifacts: vec![], files: vec![], passages: vec![] }
+}
+
+pub(super) fn failed(class: cairn_store_layout::event::FailureClass, message: &str) -> Outcome {
+    Outcome::Failed {
+        class,
+        code: "test".to_owned(),
+        message: message.to_owned(),
+        usage: Usage::default(),
+        artifacts: vec![],
+    }
+}
+
+pub(super) fn nothing() -> Value {
+    json!({})
+}
