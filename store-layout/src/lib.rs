@@ -11,6 +11,7 @@ pub mod command;
 pub mod definition;
 pub mod event;
 pub mod ids;
+pub mod journal;
 pub mod money;
 pub mod passage;
 pub mod paths;

@@ -1,0 +1,219 @@
+//! The journal: one line for every fact of every run that is not yet at rest in a commit.
+//!
+//! Lines form a chain: each names the hash of the one before it and, in `syn`, the last line that
+//! was known durable when it was written. With that, a torn tail (never acknowledged) can be told
+//! from damage to something that was (`LAYOUT.md`, "Journal"). Pure: bytes in, findings out.
+
+use serde::{Deserialize, Serialize};
+
+use crate::Digest;
+
+/// The largest segment.
+pub const SEGMENT_BYTES: usize = 4 * 1024 * 1024;
+/// The longest journal line: a record's line, quoted, with the chain around it.
+pub const LINE_BYTES_MAX: usize = 4 * crate::record::LINE_BYTES_MAX;
+/// The hash that the first line of a new journal follows.
+pub const ORIGIN: &str = "00000000000000000000000000000000";
+
+/// One line of the journal.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// Sequence number, counted from 1 over all segments.
+    pub n: u64,
+    /// Hash of the entry before it, or [`ORIGIN`].
+    pub p: String,
+    /// The highest sequence number known durable when it was written.
+    pub syn: u64,
+    /// The file that the line belongs to, from the store's root; `journal:` for notes of the journal itself.
+    pub to: String,
+    /// The line without its line break.
+    pub line: String,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Wire {
+    n: u64,
+    p: String,
+    syn: u64,
+    to: String,
+    line: String,
+}
+
+impl Entry {
+    /// Writes the entry as one line with its line break, and its hash.
+    #[must_use]
+    pub fn encode(&self) -> (String, String) {
+        let wire = Wire { n: self.n, p: self.p.clone(), syn: self.syn, to: self.to.clone(), line: self.line.clone() };
+        let mut text = serde_json::to_string(&wire).expect("an entry holds only numbers and text");
+        text.pop();
+        let hash = hash(text.as_bytes());
+        text.push_str(&format!(",\"h\":\"{hash}\"}}\n"));
+        (text, hash)
+    }
+
+    /// Reads a line (without its line break) and checks its hash, byte for byte.
+    fn decode(line: &[u8]) -> Option<(Self, String)> {
+        // ,"h":"<32 hex>"}
+        let cut = line.len().checked_sub(32 + 8)?;
+        let (body, tail) = line.split_at(cut);
+        let hash = hash(body);
+        if tail != format!(",\"h\":\"{hash}\"}}").as_bytes() {
+            return None;
+        }
+        let wire: Wire = serde_json::from_slice(&[body, b"}"].concat()).ok()?;
+        let entry = Self { n: wire.n, p: wire.p, syn: wire.syn, to: wire.to, line: wire.line };
+        // the compared bytes are the canonical ones, so that no other spelling passes
+        (entry.encode().0.as_bytes().strip_suffix(b"\n") == Some(line)).then_some((entry, hash))
+    }
+}
+
+fn hash(bytes: &[u8]) -> String {
+    Digest::of(bytes).as_str()[..32].to_owned()
+}
+
+/// What a segment holds.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Scan {
+    /// The entries that can be trusted, in order.
+    pub entries: Vec<Entry>,
+    /// Where the trusted bytes end.
+    pub end: usize,
+    /// The hash of the last trusted entry, else the one the scan began with.
+    pub last_hash: String,
+    /// What follows the trusted bytes.
+    pub tail: Tail,
+}
+
+/// What follows the trusted bytes of a segment.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Tail {
+    /// Nothing but the zeros of preallocation.
+    #[default]
+    Clean,
+    /// Bytes that were never acknowledged: a write that a crash cut short.
+    Torn {
+        /// How many bytes up to the zeros or the end.
+        bytes: usize,
+    },
+    /// An entry that was acknowledged is damaged: a later one says that it was durable.
+    Damaged {
+        /// The sequence number of the first damaged entry.
+        n: u64,
+        /// Its offset in the segment.
+        offset: usize,
+    },
+}
+
+/// Reads a segment that follows an entry `after` (sequence number and hash); `None` takes whatever the first entry says.
+#[must_use]
+pub fn scan(bytes: &[u8], after: Option<(u64, &str)>) -> Scan {
+    let mut scan = Scan { last_hash: after.map_or(ORIGIN, |(_, h)| h).to_owned(), ..Scan::default() };
+    let mut expected = after.map(|(n, h)| (n + 1, h.to_owned()));
+    loop {
+        let rest = &bytes[scan.end..];
+        if rest.iter().all(|b| *b == 0) {
+            return scan;
+        }
+        let line = rest.iter().position(|b| *b == b'\n').map(|len| &rest[..len]);
+        let entry = line
+            .and_then(Entry::decode)
+            .filter(|(entry, _)| expected.as_ref().is_none_or(|(n, p)| entry.n == *n && entry.p == *p));
+        let Some((entry, hash)) = entry else {
+            let n = expected.map_or(1, |(n, _)| n);
+            scan.tail = tail(rest, n, scan.end);
+            return scan;
+        };
+        scan.end += line.map_or(0, <[u8]>::len) + 1;
+        expected = Some((entry.n + 1, hash.clone()));
+        scan.last_hash = hash;
+        scan.entries.push(entry);
+    }
+}
+
+/// Torn or damaged: is there any whole later entry that knew entry `n` to be durable?
+fn tail(rest: &[u8], n: u64, offset: usize) -> Tail {
+    let known = rest.split(|b| *b == b'\n').filter_map(|line| {
+        // a torn write may leave garbage before a whole line, so look for the line's own start too
+        let start = line.windows(5).position(|w| w == b"{\"n\":")?;
+        Entry::decode(&line[start..])
+    });
+    if known.into_iter().any(|(entry, _)| entry.syn >= n) {
+        return Tail::Damaged { n, offset };
+    }
+    let bytes = rest.iter().rposition(|b| *b != 0).map_or(0, |last| last + 1);
+    Tail::Torn { bytes }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// A segment of entries written in groups: `syn` is the last entry of the group before.
+    fn segment(groups: &[usize]) -> (Vec<u8>, Vec<usize>) {
+        let (mut bytes, mut ends, mut n, mut p, mut syn) = (Vec::new(), Vec::new(), 0, ORIGIN.to_owned(), 0);
+        for group in groups {
+            for _ in 0..*group {
+                n += 1;
+                let entry = Entry {
+                    n,
+                    p: p.clone(),
+                    syn,
+                    to: "runs/x.jsonl".to_owned(),
+                    line: format!("{{\"n\":{n},\"t\":\"ä\"}}"),
+                };
+                let (text, hash) = entry.encode();
+                bytes.extend_from_slice(text.as_bytes());
+                ends.push(bytes.len());
+                p = hash;
+            }
+            syn = n;
+        }
+        (bytes, ends)
+    }
+
+    #[test]
+    fn the_form_of_a_line_is_frozen() {
+        let entry =
+            Entry { n: 7, p: ORIGIN.to_owned(), syn: 6, to: "runs/a.jsonl".to_owned(), line: "{\"n\":0}".to_owned() };
+        assert_eq!(
+            entry.encode().0,
+            "{\"n\":7,\"p\":\"00000000000000000000000000000000\",\"syn\":6,\"to\":\"runs/a.jsonl\",\"line\":\"{\\\"n\\\":0}\",\"h\":\"febcdff3c7e220e6ebfe42eb9f10c18d\"}\n"
+        );
+    }
+
+    #[test]
+    fn preallocated_zeros_are_a_clean_end() {
+        let (mut bytes, _) = segment(&[2, 3]);
+        bytes.resize(bytes.len() + 4096, 0);
+        let scan = scan(&bytes, None);
+        assert_eq!((scan.entries.len(), scan.tail), (5, Tail::Clean));
+    }
+
+    proptest! {
+        /// A cut anywhere in the last group is a torn tail; whole entries before it are kept.
+        #[test]
+        fn a_cut_in_the_last_group_is_torn(cut in 0usize..10_000, zeros in 0usize..100) {
+            let (bytes, ends) = segment(&[3, 2, 4]);
+            let from = ends[4];
+            let cut = from + cut % (bytes.len() - from);
+            let mut image = bytes[..cut].to_vec();
+            image.resize(cut + zeros, 0);
+            let scan = scan(&image, None);
+            let whole = ends.iter().filter(|e| **e <= cut).count();
+            prop_assert_eq!(scan.entries.len(), whole);
+            prop_assert!(!matches!(scan.tail, Tail::Damaged { .. }), "{:?}", scan.tail);
+        }
+
+        /// Any flipped bit in a group that a later one knew durable is damage, never a torn tail.
+        #[test]
+        fn a_flipped_bit_in_an_acknowledged_entry_is_damage(at in 0usize..10_000, bit in 0u8..8) {
+            let (mut bytes, ends) = segment(&[3, 2, 4]);
+            let at = at % ends[4];
+            bytes[at] ^= 1 << bit;
+            let scan = scan(&bytes, None);
+            prop_assert!(matches!(scan.tail, Tail::Damaged { .. }), "{:?}", scan.tail);
+        }
+    }
+}
