@@ -140,6 +140,14 @@ bodies! {
     TimerFired(TimerFired) = "timer.fired"/1;
     /// A step remembered a passage.
     PassageRemembered(PassageRemembered) = "passage.remembered"/1;
+    /// In a machine's log: a command was refused; nothing changed.
+    CommandRefused(CommandRefused) = "command.refused"/1;
+    /// In a machine's log: a person's passage was remembered.
+    PassageAdded(PassageAdded) = "passage.added"/1;
+    /// In a machine's log: an edited definition is in use from here on.
+    DefinitionAdopted(DefinitionAdopted) = "definition.adopted"/1;
+    /// In a machine's log: bytes that were never acknowledged were set aside.
+    JournalRepaired(JournalRepaired) = "journal.repaired"/1;
 }
 
 /// Leaves: nothing. Reaches: running.
@@ -526,6 +534,54 @@ pub struct TimerFired {}
 pub struct PassageRemembered {
     /// The passage.
     pub passage: Passage,
+}
+
+/// No state changes: what was asked can not be done.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct CommandRefused {
+    /// The command.
+    pub command: CommandId,
+    /// What it asked, such as `gate.approve`.
+    pub verb: String,
+    /// Who asked.
+    pub by: String,
+    /// The run it was about, if any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run: Option<crate::RunId>,
+    /// A stable code, such as `stale_digest`.
+    pub code: String,
+    /// Why not, for a person.
+    pub message: String,
+}
+
+/// The passage is in memory from here on.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PassageAdded {
+    /// The passage.
+    pub passage: Passage,
+}
+
+/// New runs use it from here on.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct DefinitionAdopted {
+    /// The folder or file.
+    pub path: String,
+    /// Its git tree or blob id; absent when it was removed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<String>,
+}
+
+/// Bytes at the end of the journal that a crash cut short now lie in `.cairn/quarantine/`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct JournalRepaired {
+    /// The segment.
+    pub segment: String,
+    /// Where the bytes began.
+    pub offset: u64,
+    /// How many there were.
+    pub bytes: u64,
+    /// Where they lie now.
+    pub kept: String,
 }
 
 fn is_default<T: Default + PartialEq>(value: &T) -> bool {

@@ -1,0 +1,360 @@
+//! The journal on disk: segments written ahead of everything else, synced once for a group.
+//!
+//! A segment is a file of zeros of a fixed size; entries are written into it one after the other,
+//! so that syncing one writes no metadata (`docs/benchmarks.md`). After a failed write or sync the
+//! journal is poisoned: nothing more is acknowledged by this process, and no sync is ever retried.
+
+use std::{
+    fs::{File, OpenOptions},
+    io,
+    os::unix::fs::FileExt as _,
+    path::{Path, PathBuf},
+};
+
+use cairn_store_layout::{
+    journal::{Entry, ORIGIN, SEGMENT_BYTES, Tail, scan},
+    paths,
+};
+
+use super::fsutil;
+
+/// The most entries of one write.
+pub const GROUP_MAX: usize = 256;
+
+/// Why the journal can not go on.
+#[derive(Debug, thiserror::Error)]
+pub enum JournalError {
+    /// The disk refused.
+    #[error("{} the journal segment {}: {source}", .doing, .path.display())]
+    Io {
+        /// What was tried.
+        doing: &'static str,
+        /// The segment.
+        path: PathBuf,
+        /// The system's word.
+        source: io::Error,
+    },
+    /// An entry that was acknowledged is damaged.
+    #[error("entry {n} of the journal is damaged: {} at offset {offset}", .path.display())]
+    Damaged {
+        /// The segment.
+        path: PathBuf,
+        /// The sequence number.
+        n: u64,
+        /// Where in the segment.
+        offset: usize,
+    },
+    /// A write failed before; the disk has to be read again.
+    #[error("the journal stopped after a failed write")]
+    Poisoned,
+}
+
+/// Bytes that were never acknowledged, set aside at the start.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Repair {
+    /// The segment, from the store's root.
+    pub segment: String,
+    /// Where the bytes began.
+    pub offset: u64,
+    /// How many there were.
+    pub bytes: u64,
+    /// Where they lie now, from the store's root.
+    pub kept: String,
+}
+
+/// What was found at the start.
+#[derive(Debug, Default)]
+pub struct Recovered {
+    /// Every entry that is still kept, in order.
+    pub entries: Vec<Entry>,
+    /// Torn tails.
+    pub repairs: Vec<Repair>,
+}
+
+/// The journal of one machine, owned by the kernel that holds the lock.
+#[derive(Debug)]
+pub struct Journal {
+    root: PathBuf,
+    segment: u64,
+    oldest: u64,
+    file: File,
+    offset: usize,
+    size: usize,
+    next: u64,
+    last_hash: String,
+    durable: u64,
+    poisoned: bool,
+}
+
+impl Journal {
+    /// Opens the journal of the store at `root`, repairing a torn tail.
+    ///
+    /// # Errors
+    /// When the disk refuses, or something that was acknowledged is damaged: nothing is changed then.
+    pub fn open(root: &Path) -> Result<(Self, Recovered), JournalError> {
+        let dir = root.join(paths::JOURNAL);
+        std::fs::create_dir_all(&dir).map_err(|e| fail("make the folder of", &dir, e))?;
+        let numbers = segments(&dir)?;
+        let mut found = Recovered::default();
+        let mut after: Option<(u64, String)> = None;
+        let mut end = 0;
+        for (position, number) in numbers.iter().enumerate() {
+            let relative = paths::segment(*number);
+            let path = root.join(&relative);
+            let bytes = std::fs::read(&path).map_err(|e| fail("read", &path, e))?;
+            let seen = scan(&bytes, after.as_ref().map(|(n, h)| (*n, h.as_str())));
+            end = seen.end;
+            match seen.tail {
+                Tail::Clean => {}
+                Tail::Damaged { n, offset } => return Err(JournalError::Damaged { path, n, offset }),
+                // only the newest segment can have been under way when the machine stopped
+                Tail::Torn { .. } if position + 1 < numbers.len() => {
+                    let n = seen.entries.last().map_or(after.as_ref().map_or(1, |(n, _)| n + 1), |e| e.n + 1);
+                    return Err(JournalError::Damaged { path, n, offset: seen.end });
+                }
+                Tail::Torn { bytes: torn } => {
+                    let tail = &bytes[seen.end..seen.end + torn];
+                    found.repairs.push(set_aside(root, &relative, seen.end, tail)?);
+                }
+            }
+            if let Some(last) = seen.entries.last() {
+                after = Some((last.n, seen.last_hash.clone()));
+            }
+            found.entries.extend(seen.entries);
+        }
+        let (last, last_hash) = after.unwrap_or((0, ORIGIN.to_owned()));
+        let oldest = numbers.first().copied().unwrap_or(1);
+        let (segment, file, size) = match numbers.last() {
+            Some(number) => {
+                let path = root.join(paths::segment(*number));
+                let file = OpenOptions::new().write(true).open(&path).map_err(|e| fail("open", &path, e))?;
+                let size = file.metadata().map_err(|e| fail("open", &path, e))?.len();
+                (*number, file, usize::try_from(size).unwrap_or(0))
+            }
+            None => (1, create(root, 1, SEGMENT_BYTES)?, SEGMENT_BYTES),
+        };
+        let journal = Self {
+            root: root.to_owned(),
+            segment,
+            oldest,
+            file,
+            offset: end,
+            size,
+            next: last + 1,
+            last_hash,
+            durable: last,
+            poisoned: false,
+        };
+        Ok((journal, found))
+    }
+
+    /// Appends lines, each for the file `to`, and returns once all of them are durable.
+    ///
+    /// # Errors
+    /// When the disk refuses; nothing may be acknowledged any more by this process then.
+    pub fn append(&mut self, lines: &[(&str, &str)]) -> Result<(), JournalError> {
+        if self.poisoned {
+            return Err(JournalError::Poisoned);
+        }
+        for group in lines.chunks(GROUP_MAX) {
+            if let Err(error) = self.append_group(group) {
+                self.poisoned = true;
+                return Err(error);
+            }
+        }
+        Ok(())
+    }
+
+    fn append_group(&mut self, lines: &[(&str, &str)]) -> Result<(), JournalError> {
+        let mut bytes = Vec::new();
+        let (mut next, mut last_hash) = (self.next, self.last_hash.clone());
+        for (to, line) in lines {
+            let entry =
+                Entry { n: next, p: last_hash, syn: self.durable, to: (*to).to_owned(), line: (*line).to_owned() };
+            let (text, hash) = entry.encode();
+            bytes.extend_from_slice(text.as_bytes());
+            last_hash = hash;
+            next += 1;
+        }
+        if self.offset + bytes.len() > self.size {
+            self.rotate(bytes.len())?;
+        }
+        let path = self.path();
+        self.file.write_all_at(&bytes, self.offset as u64).map_err(|e| fail("write to", &path, e))?;
+        self.file.sync_data().map_err(|e| fail("sync", &path, e))?;
+        self.offset += bytes.len();
+        self.next = next;
+        self.last_hash = last_hash;
+        self.durable = next - 1;
+        Ok(())
+    }
+
+    /// Begins a new segment with room for `bytes`.
+    fn rotate(&mut self, bytes: usize) -> Result<(), JournalError> {
+        let size = SEGMENT_BYTES.max(bytes);
+        self.file = create(&self.root, self.segment + 1, size)?;
+        self.segment += 1;
+        self.offset = 0;
+        self.size = size;
+        Ok(())
+    }
+
+    /// Forgets every entry so far, when enough has gathered to be worth it. The caller has made sure
+    /// that all of them are in commits, and this syncs the file system before anything is removed.
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    pub fn forget(&mut self) -> Result<(), JournalError> {
+        if self.segment == self.oldest && self.offset < SEGMENT_BYTES / 2 {
+            return Ok(());
+        }
+        let root = File::open(&self.root).map_err(|e| fail("open", &self.root, e))?;
+        rustix::fs::syncfs(&root).map_err(|e| fail("sync", &self.root, e.into()))?;
+        if self.offset > 0 {
+            self.rotate(0)?;
+            // the chain must not be lost with the segments: the first entry of the new one carries it on
+            self.append_group(&[("journal:", "{\"kind\":\"journal.continued\"}")])?;
+        }
+        while self.oldest < self.segment {
+            let path = self.root.join(paths::segment(self.oldest));
+            std::fs::remove_file(&path).map_err(|e| fail("remove", &path, e))?;
+            self.oldest += 1;
+        }
+        Ok(())
+    }
+
+    fn path(&self) -> PathBuf {
+        self.root.join(paths::segment(self.segment))
+    }
+}
+
+fn fail(doing: &'static str, path: &Path, source: io::Error) -> JournalError {
+    JournalError::Io { doing, path: path.to_owned(), source }
+}
+
+/// The numbers of the segments, oldest first.
+fn segments(dir: &Path) -> Result<Vec<u64>, JournalError> {
+    let mut numbers = Vec::new();
+    for entry in std::fs::read_dir(dir).map_err(|e| fail("list", dir, e))? {
+        let name = entry.map_err(|e| fail("list", dir, e))?.file_name();
+        let number = name.to_str().and_then(|n| n.strip_suffix(".jsonl")).and_then(|n| n.parse().ok());
+        numbers.extend(number);
+    }
+    numbers.sort_unstable();
+    Ok(numbers)
+}
+
+/// Makes a segment of zeros, durable with its name before anything is written into it.
+fn create(root: &Path, number: u64, size: usize) -> Result<File, JournalError> {
+    let path = root.join(paths::segment(number));
+    let make = || -> io::Result<File> {
+        let file = OpenOptions::new().write(true).create(true).truncate(true).open(&path)?;
+        // real zeros, not a hole: the first write into a hole would change metadata
+        let zeros = vec![0; 1 << 16];
+        let mut at = 0;
+        while at < size {
+            let len = zeros.len().min(size - at);
+            file.write_all_at(&zeros[..len], at as u64)?;
+            at += len;
+        }
+        file.sync_all()?;
+        File::open(root.join(paths::JOURNAL))?.sync_all()?;
+        Ok(file)
+    };
+    make().map_err(|e| {
+        // a half-made segment would only be in the way of the next try
+        let _ = std::fs::remove_file(&path);
+        fail("make", &path, e)
+    })
+}
+
+/// Copies a torn tail into the quarantine, then overwrites it with zeros.
+fn set_aside(root: &Path, segment: &str, offset: usize, tail: &[u8]) -> Result<Repair, JournalError> {
+    let name = segment.rsplit('/').next().unwrap_or(segment);
+    let kept = format!("{}/{name}.{offset}.{}", paths::QUARANTINE, tail.len());
+    let target = root.join(&kept);
+    let path = root.join(segment);
+    fsutil::write(&target, tail).map_err(|e| fail("set aside a torn tail of", &path, io::Error::other(e)))?;
+    let clear = || -> io::Result<()> {
+        let file = OpenOptions::new().write(true).open(&path)?;
+        file.write_all_at(&vec![0; tail.len()], offset as u64)?;
+        file.sync_data()
+    };
+    clear().map_err(|e| fail("clear a torn tail of", &path, e))?;
+    Ok(Repair { segment: segment.to_owned(), offset: offset as u64, bytes: tail.len() as u64, kept })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lines(n: usize) -> Vec<(String, String)> {
+        (0..n).map(|i| (format!("runs/{}.jsonl", i % 3), format!("{{\"n\":{i},\"text\":\"{}\"}}", "x".repeat(i % 50)))).collect()
+    }
+
+    fn append(journal: &mut Journal, lines: &[(String, String)]) {
+        let lines: Vec<_> = lines.iter().map(|(to, line)| (to.as_str(), line.as_str())).collect();
+        journal.append(&lines).expect("appended");
+    }
+
+    #[test]
+    fn what_was_appended_is_found_again_also_over_several_segments() {
+        let dir = tempfile::tempdir().unwrap();
+        let all = lines(700);
+        for part in all.chunks(333) {
+            let (mut journal, _) = Journal::open(dir.path()).unwrap();
+            append(&mut journal, part);
+        }
+        let big = vec![("runs/big.jsonl".to_owned(), "y".repeat(SEGMENT_BYTES))];
+        let (mut journal, _) = Journal::open(dir.path()).unwrap();
+        append(&mut journal, &big);
+        append(&mut journal, &lines(2));
+        let (_, found) = Journal::open(dir.path()).unwrap();
+        assert_eq!(found.entries.len(), 703);
+        assert_eq!(found.entries[699].line, all[699].1);
+        assert!(found.repairs.is_empty());
+        assert_eq!(segments(&dir.path().join(paths::JOURNAL)).unwrap().len(), 3);
+    }
+
+    #[test]
+    fn a_torn_tail_is_kept_reported_and_cleared() {
+        let dir = tempfile::tempdir().unwrap();
+        let (mut journal, _) = Journal::open(dir.path()).unwrap();
+        append(&mut journal, &lines(5));
+        journal.file.write_all_at(b"{\"n\":6,\"p\":\"12", journal.offset as u64).unwrap();
+        let (mut journal, found) = Journal::open(dir.path()).unwrap();
+        assert_eq!((found.entries.len(), found.repairs.len()), (5, 1));
+        assert_eq!(std::fs::read(dir.path().join(&found.repairs[0].kept)).unwrap(), b"{\"n\":6,\"p\":\"12");
+        append(&mut journal, &lines(1));
+        let (_, found) = Journal::open(dir.path()).unwrap();
+        assert_eq!((found.entries.len(), found.repairs.len()), (6, 0));
+    }
+
+    #[test]
+    fn damage_to_something_acknowledged_is_refused_and_nothing_is_changed() {
+        let dir = tempfile::tempdir().unwrap();
+        let (mut journal, _) = Journal::open(dir.path()).unwrap();
+        append(&mut journal, &lines(5));
+        append(&mut journal, &lines(1));
+        let path = dir.path().join(paths::segment(1));
+        let mut bytes = std::fs::read(&path).unwrap();
+        bytes[40] ^= 1;
+        std::fs::write(&path, &bytes).unwrap();
+        assert!(matches!(Journal::open(dir.path()), Err(JournalError::Damaged { n: 1, .. })));
+        assert_eq!(std::fs::read(&path).unwrap(), bytes);
+    }
+
+    #[test]
+    fn forgetting_keeps_the_chain() {
+        let dir = tempfile::tempdir().unwrap();
+        let (mut journal, _) = Journal::open(dir.path()).unwrap();
+        journal.forget().unwrap();
+        assert_eq!(journal.segment, 1, "a short journal is not worth it");
+        append(&mut journal, &[("runs/a.jsonl".to_owned(), "z".repeat(SEGMENT_BYTES / 2))]);
+        journal.forget().unwrap();
+        append(&mut journal, &lines(3));
+        let (journal, found) = Journal::open(dir.path()).unwrap();
+        assert_eq!(found.entries.iter().map(|e| e.n).collect::<Vec<_>>(), [2, 3, 4, 5]);
+        assert_eq!((journal.oldest, journal.segment), (2, 2));
+    }
+}
