@@ -144,8 +144,6 @@ bodies! {
     CommandRefused(CommandRefused) = "command.refused"/1;
     /// In a machine's log: a person's passage was remembered.
     PassageAdded(PassageAdded) = "passage.added"/1;
-    /// In a machine's log: an edited definition is in use from here on.
-    DefinitionAdopted(DefinitionAdopted) = "definition.adopted"/1;
     /// In a machine's log: bytes that were never acknowledged were set aside.
     JournalRepaired(JournalRepaired) = "journal.repaired"/1;
 }
@@ -539,9 +537,9 @@ pub struct PassageRemembered {
 /// No state changes: what was asked can not be done.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct CommandRefused {
-    /// The command.
-    pub command: CommandId,
-    /// What it asked, such as `gate.approve`.
+    /// Name of the command's file.
+    pub command: String,
+    /// What it asked, such as `gate.approve`; `?` when the file could not be read.
     pub verb: String,
     /// Who asked.
     pub by: String,
@@ -559,16 +557,6 @@ pub struct CommandRefused {
 pub struct PassageAdded {
     /// The passage.
     pub passage: Passage,
-}
-
-/// New runs use it from here on.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct DefinitionAdopted {
-    /// The folder or file.
-    pub path: String,
-    /// Its git tree or blob id; absent when it was removed.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub id: Option<String>,
 }
 
 /// Bytes at the end of the journal that a crash cut short now lie in `.cairn/quarantine/`.

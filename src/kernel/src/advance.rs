@@ -217,7 +217,7 @@ impl Pass<'_> {
                 return Ok(());
             }
             Action::Ask { prompt, form } => {
-                self.ask(plan, key, prompt.text(scope)?, form);
+                self.ask(plan, key, bounded(&prompt.text(scope)?, 16_000), form);
                 return Ok(());
             }
             Action::Wait { span, text } => {
@@ -268,7 +268,7 @@ impl Pass<'_> {
         approve: &PlanApprove,
         effect: EffectContent,
     ) -> Result<(), ExprError> {
-        let text = |t: &Option<Template>| t.as_ref().map(|t| t.text(scope)).transpose();
+        let text = |t: &Option<Template>| t.as_ref().map(|t| t.text(scope).map(|s| bounded(&s, 2_000))).transpose();
         let summary = text(&approve.summary)?.unwrap_or_else(|| effect.request.name());
         let body = GateOpened {
             gate: GateId::derive(&self.state.run, &plan.id, key, 0),
@@ -367,6 +367,14 @@ impl Pass<'_> {
             (Some(key), Some(item)) => minijinja::context! { key => key, item => item, ..base },
             _ => base,
         }
+    }
+}
+
+/// A text that may hold anything, short enough for a line of a history.
+fn bounded(text: &str, chars: usize) -> String {
+    match text.char_indices().nth(chars) {
+        Some((end, _)) => format!("{}...", &text[..end]),
+        None => text.to_owned(),
     }
 }
 

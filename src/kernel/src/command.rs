@@ -1,12 +1,11 @@
 //! What may be asked of a run, and the answers that are no.
 
-use std::collections::BTreeMap;
-
 use cairn_store_layout::{
     CommandId, Digest, GateId, StepId,
     event::{ArtifactRef, FailureClass, FileWritten, Usage},
+    passage::Passage,
 };
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
 /// Everything from outside that a decision may depend on.
@@ -105,7 +104,7 @@ pub enum Outcome {
         /// Files it wrote into the store.
         files: Vec<FileWritten>,
         /// What is to be remembered.
-        passages: Vec<PassageDraft>,
+        passages: Vec<Passage>,
     },
     /// The effect was not done, or its result is not usable.
     Failed {
@@ -119,27 +118,14 @@ pub enum Outcome {
         usage: Usage,
         /// Payloads kept beside the history.
         artifacts: Vec<ArtifactRef>,
+        /// The other side asked not to be called again before this much time has passed.
+        retry_after: Option<SignedDuration>,
     },
     /// Nobody knows.
     Unknown {
         /// Why not, for a person.
         message: String,
     },
-}
-
-/// A passage before it has its id, source and time.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct PassageDraft {
-    /// What is to be recalled.
-    pub text: String,
-    /// What kind of text it is.
-    pub kind: String,
-    /// Whom or what it is about.
-    pub entity: Option<String>,
-    /// Labels for filters and policies.
-    pub labels: BTreeMap<String, String>,
-    /// The passages it replaces.
-    pub supersedes: Vec<String>,
 }
 
 /// An answer that is no. Nothing changed.

@@ -7,7 +7,6 @@ use cairn_store_layout::{
         AskAnswered, AttemptFailed, AttemptSucceeded, AttemptUnknown, Body, Event, FailureClass, GateApproved,
         GateDenied, GateEdited, PassageRemembered, RequestWithdrawn, RunCanceled,
     },
-    passage::{Passage, Source},
     view::settle_form,
 };
 use jiff::{SignedDuration, Timestamp};
@@ -15,7 +14,7 @@ use serde_json::Value;
 
 use crate::{
     advance::advance,
-    command::{Command, Context, Outcome, PassageDraft, Refusal},
+    command::{Command, Context, Outcome, Refusal},
     evolve::evolve,
     state::{Phase, Slot, State},
 };
@@ -37,7 +36,7 @@ pub fn decide(state: &State, command: &Command, ctx: &Context) -> Result<Vec<Eve
             let index = state.step_index(step).ok_or(Refusal::NotInFlight)?;
             let slot = state.slot(index, iteration.as_deref()).ok_or(Refusal::NotInFlight)?;
             match &slot.phase {
-                Phase::InFlight { attempt: current, .. } if current == attempt => {}
+                Phase::InFlight { attempt: current } if current == attempt => {}
                 _ => return Err(Refusal::NotInFlight),
             }
             Ok(report(state, Place { step: index, slot, attempt: Some(*attempt) }, outcome, ctx))
@@ -225,17 +224,20 @@ fn report(state: &State, place: Place<'_>, outcome: &Outcome, ctx: &Context) -> 
                 settled_by: None,
             };
             let mut events = Vec::new();
-            for (n, draft) in passages.iter().enumerate() {
-                let passage = passage(state, &place, draft, n, ctx.now);
-                events.push(place.event(state, ctx, PassageRemembered { passage }));
+            for passage in passages {
+                events.push(place.event(state, ctx, PassageRemembered { passage: passage.clone() }));
             }
             events.push(place.event(state, ctx, body));
             events
         }
-        Outcome::Failed { class, code, message, usage, artifacts } => {
+        Outcome::Failed { class, code, message, usage, artifacts, retry_after } => {
             let attempt = place.attempt.unwrap_or(1);
             let again = *class == FailureClass::Soft && attempt < plan.retry.attempts;
-            let retry_at = again.then(|| ctx.now + pause(plan.retry, attempt, ctx.entropy));
+            let retry_at = again.then(|| {
+                let pause = pause(plan.retry, attempt, ctx.entropy);
+                // a pause that the other side asks for is kept, up to an hour
+                ctx.now + retry_after.map_or(pause, |asked| pause.max(asked.min(SignedDuration::from_hours(1))))
+            });
             let body = AttemptFailed {
                 class: *class,
                 code: code.clone(),
@@ -251,26 +253,6 @@ fn report(state: &State, place: Place<'_>, outcome: &Outcome, ctx: &Context) -> 
             let gate = GateId::derive(&state.run, &plan.id, place.slot.key.as_deref(), round);
             vec![place.event(state, ctx, AttemptUnknown { gate, message: message.clone() })]
         }
-    }
-}
-
-fn passage(state: &State, place: &Place<'_>, draft: &PassageDraft, n: usize, now: Timestamp) -> Passage {
-    let source = Source::Run {
-        run: state.run.clone(),
-        step: state.plan.steps[place.step].id.clone(),
-        iteration: place.slot.key.clone(),
-    };
-    Passage {
-        id: Passage::derive_id(&source, &n.to_string()),
-        recorded_at: now,
-        text: draft.text.clone(),
-        kind: draft.kind.clone(),
-        entity: draft.entity.clone(),
-        labels: draft.labels.clone(),
-        source,
-        valid_from: None,
-        valid_to: None,
-        supersedes: draft.supersedes.clone(),
     }
 }
 

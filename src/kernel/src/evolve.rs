@@ -98,7 +98,8 @@ fn evolve_slot(slot: &mut Slot, event: &Event) {
         Body::StepSkipped(_) => Phase::Skipped,
         Body::AttemptStarted(start) => {
             slot.effect = Some(start.effect.clone());
-            Phase::InFlight { attempt, since: event.at }
+            slot.first = slot.first.or(Some(event.at));
+            Phase::InFlight { attempt }
         }
         Body::AttemptSucceeded(done) => {
             slot.output = Some(from_json(&done.output));

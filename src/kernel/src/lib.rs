@@ -17,11 +17,11 @@ mod react;
 mod state;
 mod tree;
 
-pub use command::{Command, Context, Outcome, PassageDraft, Refusal};
+pub use command::{Command, Context, Outcome, Refusal};
 pub use decide::{decide, handle};
 pub use evolve::evolve;
 pub use plan::Plan;
-pub use react::{Effect, Outstanding, outstanding, react};
+pub use react::{Effect, Outstanding, Perform, outstanding, react};
 pub use state::{End, State};
 
 #[cfg(test)]

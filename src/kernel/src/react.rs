@@ -40,7 +40,7 @@ pub struct Perform {
     pub effect: EffectContent,
     /// How long it may take; absent: the store's default.
     pub timeout: Option<Duration>,
-    /// When its intent was first recorded, so that a repeat writes the same bytes.
+    /// When the first intent of this effect was recorded, so that a repeat writes the same bytes.
     pub at: Timestamp,
 }
 
@@ -83,7 +83,7 @@ pub fn outstanding(state: &State) -> Vec<Outstanding> {
 
 fn perform(state: &State, step: usize, iteration: Option<&str>) -> Option<Perform> {
     let slot = state.slot(step, iteration)?;
-    let Phase::InFlight { attempt, since } = slot.phase else { return None };
+    let Phase::InFlight { attempt } = slot.phase else { return None };
     let effect = slot.effect.clone()?;
     let plan = &state.plan.steps[step];
     Some(Perform {
@@ -94,6 +94,6 @@ fn perform(state: &State, step: usize, iteration: Option<&str>) -> Option<Perfor
         key: effect.key(),
         effect,
         timeout: plan.timeout.map(cairn_store_layout::time::Span::std),
-        at: since,
+        at: slot.first?,
     })
 }

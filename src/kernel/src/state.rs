@@ -86,6 +86,8 @@ pub(crate) struct Slot {
     pub(crate) item: Option<Value>,
     pub(crate) phase: Phase,
     pub(crate) effect: Option<EffectContent>,
+    /// When the first intent was recorded: a repeat carries the same date.
+    pub(crate) first: Option<Timestamp>,
     pub(crate) output: Option<Value>,
     pub(crate) message: Option<String>,
     pub(crate) decided: Option<(GateId, String)>,
@@ -96,7 +98,7 @@ pub(crate) enum Phase {
     Pending,
     Gated { gate: GateId, digest: Digest, expires: Option<Timestamp> },
     Approved,
-    InFlight { attempt: u32, since: Timestamp },
+    InFlight { attempt: u32 },
     Retrying { attempt: u32, at: Timestamp },
     Unknown { gate: GateId, attempt: u32 },
     Asked { gate: GateId, digest: Digest, form: Vec<Field> },
@@ -118,7 +120,7 @@ impl Phase {
 
 impl Slot {
     pub(crate) fn new(key: Option<String>, item: Option<Value>) -> Self {
-        Self { key, item, phase: Phase::Pending, effect: None, output: None, message: None, decided: None }
+        Self { key, item, phase: Phase::Pending, effect: None, first: None, output: None, message: None, decided: None }
     }
 }
 

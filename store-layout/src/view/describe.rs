@@ -57,10 +57,6 @@ pub fn describe(event: &Event) -> String {
         Body::PassageRemembered(e) => format!("remembered: {}", first_words(&e.passage.text)),
         Body::CommandRefused(e) => format!("{} by {} refused ({}): {}", e.verb, e.by, e.code, e.message),
         Body::PassageAdded(e) => format!("remembered: {}", first_words(&e.passage.text)),
-        Body::DefinitionAdopted(e) => match &e.id {
-            Some(id) => format!("{} is in use as {}", e.path, id.get(..8).unwrap_or(id)),
-            None => format!("{} was removed", e.path),
-        },
         Body::JournalRepaired(e) => {
             format!("{} bytes at the end of {} were never acknowledged; kept in {}", e.bytes, e.segment, e.kept)
         }

@@ -133,6 +133,7 @@ pub(super) fn failed(class: cairn_store_layout::event::FailureClass, message: &s
         message: message.to_owned(),
         usage: Usage::default(),
         artifacts: vec![],
+        retry_after: None,
     }
 }
 
