@@ -1,0 +1,238 @@
+//! Group commit: several commits, one pack, one move of the branch.
+//!
+//! A commit is built on the tree of HEAD, never on the index, so what an operator has staged or
+//! left half edited is not swept into a run's commit.
+
+use gix::{
+    ObjectId,
+    objs::{Kind, tree::EntryKind},
+};
+
+use super::{
+    CommitHash, GitError, Head, Identity, Repo, Result, TreeId,
+    changes::Keep,
+    error::During as _,
+    pack::Batch,
+    tree::{Node, check_path},
+    worktree,
+};
+
+/// How often a group is built anew because somebody else committed meanwhile.
+const ATTEMPTS: usize = 3;
+
+/// One commit to be made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CommitPlan {
+    /// The first line. Line ends become blanks.
+    pub subject: String,
+    /// Paragraphs between subject and trailers; may be empty.
+    pub body: String,
+    /// `Key: value` lines at the end, in this order. A key has letters, digits and dashes only.
+    pub trailers: Vec<(String, String)>,
+    /// Author and committer time, whole seconds.
+    pub at: jiff::Timestamp,
+    /// What differs from the commit before.
+    pub changes: Vec<Change>,
+    /// Make the commit even if nothing differs.
+    pub allow_empty: bool,
+}
+
+/// One path that a commit changes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Change {
+    /// The path holds this content from now on.
+    Write {
+        /// Relative to the root, `/` between parts.
+        path: String,
+        /// Where the bytes come from.
+        content: Content,
+    },
+    /// The path, a file or a folder, is gone. No error if it never was there.
+    Remove {
+        /// Relative to the root, `/` between parts.
+        path: String,
+    },
+}
+
+impl Change {
+    /// The path that changes.
+    #[must_use]
+    pub fn path(&self) -> &str {
+        match self {
+            Self::Write { path, .. } | Self::Remove { path } => path,
+        }
+    }
+}
+
+/// Where the bytes of a file come from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Content {
+    /// Given here; stored as a plain file.
+    Bytes(Vec<u8>),
+    /// Read from the work tree at the same path, with its executable bit.
+    WorkTree,
+}
+
+impl Repo {
+    /// Makes the commits in order, each on the one before, and moves the branch once.
+    ///
+    /// When this returns, all of them survive a power cut. Answers one entry a plan: its commit, or
+    /// `None` when the plan changed nothing and was skipped. `known` is as for [`Repo::head`]: with
+    /// it, no commit is ever made without a parent.
+    ///
+    /// Cost: one pack and five syncs a call, whatever the number of plans.
+    ///
+    /// # Errors
+    /// As [`Repo::head`]; [`GitError::BadPath`] and [`GitError::BadMessage`] for a plan that git
+    /// could not hold; [`GitError::NotAFile`] when a file to be read is missing or a link. On every
+    /// error the branch is where it was.
+    pub fn commit_group(
+        &self,
+        who: &Identity,
+        known: Option<&CommitHash>,
+        plans: &[CommitPlan],
+    ) -> Result<Vec<Option<CommitHash>>> {
+        let messages = plans.iter().map(message).collect::<Result<Vec<_>>>()?;
+        plans.iter().flat_map(|plan| &plan.changes).try_for_each(|change| check_path(change.path()))?;
+        let mut attempt = 1;
+        loop {
+            match self.try_commit_group(who, self.head(known)?, plans, &messages) {
+                Err(GitError::HeadMoved { .. }) if attempt < ATTEMPTS => attempt += 1,
+                done => return done,
+            }
+        }
+    }
+
+    fn try_commit_group(
+        &self,
+        who: &Identity,
+        head: Option<Head>,
+        plans: &[CommitPlan],
+        messages: &[String],
+    ) -> Result<Vec<Option<CommitHash>>> {
+        let repo = self.local().with_object_memory();
+        let mut batch = Batch::default();
+        let (mut parent, mut tree) = (head.map(|h| h.commit.0), head.map(|h| h.tree.0));
+        let mut made = Vec::with_capacity(plans.len());
+        let mut last = None;
+        for (plan, message) in plans.iter().zip(messages) {
+            let base = tree.unwrap_or_else(|| ObjectId::empty_tree(gix::hash::Kind::Sha1));
+            let next = self.apply(&repo, base, &plan.changes)?;
+            if Some(next) == tree && !plan.allow_empty {
+                made.push(None);
+                continue;
+            }
+            let signature = who.signature(plan.at);
+            let commit = gix::objs::Commit {
+                tree: next,
+                parents: parent.into_iter().collect(),
+                author: signature.clone(),
+                committer: signature,
+                encoding: None,
+                message: message.as_str().into(),
+                extra_headers: Vec::new(),
+            };
+            let id = repo.write_object(commit).during("build a commit", &self.git_dir)?.detach();
+            batch.commit(id);
+            self.differences(&repo, tree, Some(next), &mut |_, old, new| {
+                if let Some(new) = new {
+                    let base = old.filter(|old| old.is_tree() == new.is_tree()).map(|old| old.id);
+                    batch.content(new.id, base);
+                }
+                Ok(())
+            })?;
+            batch.content(next, tree);
+            (parent, tree) = (Some(id), Some(next));
+            made.push(Some(CommitHash(id)));
+            last = Some((CommitHash(id), plan));
+        }
+        if let Some((newest, plan)) = last {
+            self.store(&repo, batch)?;
+            let why = format!("commit: {}", line(&plan.subject));
+            self.advance(&repo, who, plan.at, head.map(|h| h.commit), newest, &why)?;
+        }
+        Ok(made)
+    }
+
+    fn apply(&self, repo: &gix::Repository, tree: ObjectId, changes: &[Change]) -> Result<ObjectId> {
+        let mut edits = Vec::with_capacity(changes.len());
+        for change in changes {
+            let node = match change {
+                Change::Remove { .. } => None,
+                Change::Write { content: Content::Bytes(bytes), .. } => {
+                    Some((EntryKind::Blob, self.blob(repo, bytes)?))
+                }
+                Change::Write { path, content: Content::WorkTree } => {
+                    let missing = || GitError::NotAFile { path: path.clone(), what: "missing from the work tree" };
+                    let found = worktree::read(&self.root, path)?.ok_or_else(missing)?;
+                    Some((found.kind, self.blob(repo, &found.bytes)?))
+                }
+            };
+            edits.push((change.path(), node.map(|(kind, id)| Node { mode: kind.into(), id })));
+        }
+        self.edited(repo, tree, edits, &mut |tree| repo.write_object(tree).map(gix::Id::detach))
+    }
+
+    pub(super) fn blob(&self, repo: &gix::Repository, bytes: &[u8]) -> Result<ObjectId> {
+        Ok(repo.write_blob(bytes).during("store a file's content", &self.git_dir)?.detach())
+    }
+
+    /// Stores a folder of the work tree without committing it, and answers its tree id.
+    ///
+    /// The objects are durable but belong to no commit: git collects them after two weeks unless a
+    /// commit takes them up.
+    ///
+    /// # Errors
+    /// As [`Repo::write_tree_id_of_dir`], and when objects cannot be written.
+    pub fn store_dir(&self, dir: &str) -> Result<Option<TreeId>> {
+        let repo = self.local().with_object_memory();
+        let Some(tree) = self.build_dir(&repo, dir, Keep::Objects)? else {
+            return Ok(None);
+        };
+        let mut batch = Batch::default();
+        batch.content(tree.0, None);
+        self.differences(&repo, None, Some(tree.0), &mut |_, _, new| {
+            new.into_iter().for_each(|new| batch.content(new.id, None));
+            Ok(())
+        })?;
+        self.store(&repo, batch)?;
+        Ok(Some(tree))
+    }
+
+    pub(super) fn kind_of(&self, repo: &gix::Repository, id: ObjectId) -> Result<Option<Kind>> {
+        let header = repo.try_find_header(id).during("look up an object", &self.git_dir)?;
+        Ok(header.map(|header| header.kind()))
+    }
+}
+
+/// Writes the message so that git reads the same subject and trailers back.
+fn message(plan: &CommitPlan) -> Result<String> {
+    let bad = |why: String| Err(GitError::BadMessage { why });
+    let subject = line(&plan.subject);
+    if subject.is_empty() {
+        return bad("its subject is empty".to_owned());
+    }
+    let mut text = subject;
+    text.push('\n');
+    let body: String = plan.body.chars().filter(|c| !c.is_control() || matches!(c, '\n' | '\t')).collect();
+    if !body.trim().is_empty() {
+        text.push_str(&format!("\n{}\n", body.trim()));
+    }
+    if !plan.trailers.is_empty() {
+        text.push('\n');
+    }
+    for (key, value) in &plan.trailers {
+        let plain = key.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
+        if key.is_empty() || !plain {
+            return bad(format!("`{key}` is not a trailer's key; use letters, digits and dashes"));
+        }
+        text.push_str(&format!("{key}: {}\n", line(value)));
+    }
+    Ok(text)
+}
+
+/// One line, without control characters, trimmed.
+fn line(text: &str) -> String {
+    let clean: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    clean.trim().to_owned()
+}

@@ -1,0 +1,287 @@
+//! The branch: where history ends, how it moves forward, and what a dead kernel left locked.
+//!
+//! Refuses to take an emptied, short or dangling ref for a fresh repository: that mistake starts a
+//! second history beside the first, and nobody notices until the first is collected as garbage.
+
+use std::{
+    fs, io,
+    os::unix::fs::MetadataExt as _,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use gix::{
+    ObjectId,
+    objs::Kind,
+    refs::{
+        FullName, Target,
+        transaction::{PreviousValue, RefEdit},
+    },
+};
+
+use super::{CommitHash, GitError, Identity, Repo, Result, TreeId, error::During as _, fsync};
+
+/// How long to wait for a lock that another git command holds. Packing refs or expiring reflogs
+/// takes it for milliseconds.
+const LOCK_WAIT: Duration = Duration::from_secs(10);
+
+/// How long a ref's lock must be seen unchanged before it counts as left by a dead process. Live
+/// ones last milliseconds.
+const LOCK_STALE_AFTER: Duration = Duration::from_secs(1);
+
+/// Where history ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Head {
+    /// The newest commit of the branch.
+    pub commit: CommitHash,
+    /// What it contains.
+    pub tree: TreeId,
+}
+
+impl Repo {
+    /// Finds the newest commit; `None` only in a repository that never had one.
+    ///
+    /// `known` is a commit that must be part of the history, if the caller recorded one.
+    ///
+    /// # Errors
+    /// [`GitError::Damaged`] when HEAD or its branch is empty, malformed or names an object that
+    /// cannot be read, or when there is no commit although one was recorded (by the caller or in
+    /// the reflog); [`GitError::Rewound`] when `known` is not in the history;
+    /// [`GitError::Unsupported`] when HEAD is detached.
+    pub fn head(&self, known: Option<&CommitHash>) -> Result<Option<Head>> {
+        let repo = self.local();
+        let branch = self.branch()?;
+        let Some(id) = self.branch_target(&repo, &branch)? else {
+            if known.is_none() && self.reflog(&branch)?.is_empty() {
+                return Ok(None);
+            }
+            let what = format!("{branch} does not exist, although commits were recorded");
+            return Err(self.damaged(what, self.way_back(&repo, &branch)));
+        };
+        let readable = self.tree_of_commit(&repo, id).and_then(|tree| self.tree_bytes(&repo, tree).map(|_| tree));
+        let Ok(tree) = readable else {
+            let what = format!("{branch} names {id}, which is not a commit that can be read with its tree");
+            return Err(self.damaged(what, self.way_back(&repo, &branch)));
+        };
+        let head = Head { commit: CommitHash(id), tree: TreeId(tree) };
+        match known {
+            Some(known) if !self.contains(&repo, id, known.0)? => {
+                Err(GitError::Rewound { git_dir: self.git_dir.clone(), known: *known, head: head.commit })
+            }
+            _ => Ok(Some(head)),
+        }
+    }
+
+    /// Removes locks that a dead kernel left, and its unfinished files. Answers what was removed.
+    ///
+    /// Call it once at start, while holding the kernel's own lock. Ref locks are removed when they
+    /// stay unchanged for a second; the index lock only when it is certain that a kernel made it,
+    /// because an operator's `git commit -a` holds it for as long as the editor is open.
+    ///
+    /// # Errors
+    /// When files cannot be listed or removed.
+    pub fn clear_stale_locks(&self) -> Result<Vec<PathBuf>> {
+        let mut removed = Vec::new();
+        let mut locks = Vec::new();
+        for name in ["HEAD.lock", "packed-refs.lock"] {
+            locks.extend(Some(self.git_dir.join(name)).filter(|path| path.exists()));
+        }
+        find_locks(&self.git_dir.join("refs"), &mut locks)?;
+        if !locks.is_empty() {
+            let seen: Vec<_> = locks.iter().map(|path| stamp(path)).collect();
+            std::thread::sleep(LOCK_STALE_AFTER);
+            for (path, before) in locks.into_iter().zip(seen) {
+                if before.is_some() && stamp(&path) == before {
+                    fs::remove_file(&path).during("remove the stale lock", &path)?;
+                    removed.push(path);
+                }
+            }
+        }
+        let scratch = self.scratch()?;
+        let index_lock = self.git_dir.join("index.lock");
+        let held = fs::symlink_metadata(&index_lock).ok().map(|meta| (meta.dev(), meta.ino()));
+        for entry in fs::read_dir(&scratch).during("list", &scratch)? {
+            let entry = entry.during("list", &scratch)?;
+            let (path, meta) = (entry.path(), entry.metadata().during("read", &entry.path())?);
+            // An index lock of ours is a second name of a file in our scratch folder (see `index`).
+            if held == Some((meta.dev(), meta.ino())) {
+                fs::remove_file(&index_lock).during("remove the stale lock", &index_lock)?;
+                removed.push(index_lock.clone());
+            }
+            if meta.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) }
+                .during("remove the leftover", &path)?;
+        }
+        Ok(removed)
+    }
+
+    /// Moves the branch from `old` to `new`, durably, with an entry in the reflog.
+    ///
+    /// # Errors
+    /// [`GitError::HeadMoved`] when the branch is no longer at `old`, [`GitError::Locked`] when a
+    /// lock stays held.
+    pub(super) fn advance(
+        &self,
+        repo: &gix::Repository,
+        who: &Identity,
+        at: jiff::Timestamp,
+        old: Option<CommitHash>,
+        new: CommitHash,
+        why: &str,
+    ) -> Result<()> {
+        let branch = self.branch()?;
+        let expected = match old {
+            Some(old) => PreviousValue::MustExistAndMatch(Target::Object(old.0)),
+            None => PreviousValue::MustNotExist,
+        };
+        let head = FullName::try_from("HEAD").expect("HEAD is a ref name");
+        let edit = RefEdit::update(head, new.0, expected, why).with_deref(true);
+        let wait = gix::lock::acquire::Fail::AfterDurationWithBackoff(LOCK_WAIT);
+        let file = self.git_dir.join(branch.as_bstr().to_string());
+        let lock = with_lock(&file);
+        let prepared = repo.refs.transaction().prepare(Some(edit), wait, wait);
+        let prepared = prepared.map_err(|source| self.why_not(repo, &branch, old, &lock, source))?;
+        // The name must not become visible before the content it is renamed with is on disk.
+        fsync(&lock)?;
+        let mut time = gix::date::parse::TimeBuf::default();
+        prepared.commit(who.signature(at).to_ref(&mut time)).during("move the branch", &file)?;
+        fsync(file.parent().unwrap_or(&self.git_dir))
+    }
+
+    /// The branch that HEAD stands for.
+    pub(super) fn branch(&self) -> Result<FullName> {
+        let path = self.git_dir.join("HEAD");
+        let text = fs::read_to_string(&path).during("read", &path)?;
+        let text = text.trim_end();
+        if is_hash(text) {
+            return Err(GitError::Unsupported {
+                root: self.root.clone(),
+                why: "HEAD is detached, so a commit would belong to no branch".to_owned(),
+                advice: "Go back with `git switch main`".to_owned(),
+            });
+        }
+        let name = text.strip_prefix("ref: ").filter(|name| name.starts_with("refs/heads/"));
+        name.and_then(|name| FullName::try_from(name).ok()).ok_or_else(|| {
+            self.damaged(
+                format!("HEAD holds {text:?}, which names no branch"),
+                "Restore it with `git symbolic-ref HEAD refs/heads/main`",
+            )
+        })
+    }
+
+    pub(super) fn tree_of_commit(&self, repo: &gix::Repository, id: ObjectId) -> Result<ObjectId> {
+        let bytes = self.object_bytes(repo, id, Kind::Commit)?;
+        let tree = gix::objs::CommitRefIter::from_bytes(&bytes, gix::hash::Kind::Sha1).tree_id();
+        tree.map_err(|error| self.damaged(format!("commit {id} cannot be decoded: {error}"), "Restore it from a clone"))
+    }
+
+    /// What the branch names. Reads the file itself, because git and the library both take an
+    /// emptied ref for one that was never born.
+    fn branch_target(&self, repo: &gix::Repository, branch: &FullName) -> Result<Option<ObjectId>> {
+        let path = self.git_dir.join(branch.as_bstr().to_string());
+        match fs::read(&path) {
+            Ok(bytes) => {
+                let text = String::from_utf8_lossy(&bytes);
+                let id = Some(text.trim_end()).filter(|text| is_hash(text));
+                id.and_then(|text| ObjectId::from_hex(text.as_bytes()).ok()).map(Some).ok_or_else(|| {
+                    let what = format!("{} holds {} bytes that are not a commit hash", path.display(), bytes.len());
+                    self.damaged(what, self.way_back(repo, branch))
+                })
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                let found = repo.try_find_reference(branch.as_ref()).during("read packed refs", &self.git_dir)?;
+                Ok(found.and_then(|reference| reference.try_id().map(gix::Id::detach)))
+            }
+            Err(error) => Err(error).during("read", &path),
+        }
+    }
+
+    /// Tells whether `known` is `head` or one of its ancestors.
+    fn contains(&self, repo: &gix::Repository, head: ObjectId, known: ObjectId) -> Result<bool> {
+        if head == known {
+            return Ok(true);
+        }
+        if !repo.has_object(known) {
+            return Ok(false);
+        }
+        match repo.merge_base(head, known) {
+            Ok(base) => Ok(base.is_some_and(|base| base.detach() == known)),
+            Err(error) => Err(error).during("compare commits", &self.git_dir),
+        }
+    }
+
+    /// The commits that the branch named, oldest first.
+    fn reflog(&self, branch: &FullName) -> Result<Vec<ObjectId>> {
+        let path = self.git_dir.join("logs").join(branch.as_bstr().to_string());
+        let bytes = match fs::read(&path) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => return Err(error).during("read", &path),
+        };
+        let named = |line: &[u8]| ObjectId::from_hex(line.get(41..81)?).ok();
+        Ok(bytes.split(|byte| *byte == b'\n').filter_map(named).filter(|id| !id.is_null()).collect())
+    }
+
+    /// Advice: the newest commit of the reflog that can still be read.
+    fn way_back(&self, repo: &gix::Repository, branch: &FullName) -> String {
+        let logged = self.reflog(branch).unwrap_or_default();
+        let readable =
+            |id: &&ObjectId| self.tree_of_commit(repo, **id).and_then(|tree| self.tree_bytes(repo, tree)).is_ok();
+        match logged.iter().rev().find(readable) {
+            Some(id) => {
+                format!("The newest commit of the reflog that can be read is {id}: `git update-ref {branch} {id}`")
+            }
+            None => "No commit of the reflog can be read: restore .git from a clone or a backup".to_owned(),
+        }
+    }
+
+    fn why_not(
+        &self,
+        repo: &gix::Repository,
+        branch: &FullName,
+        old: Option<CommitHash>,
+        lock: &Path,
+        source: gix::Error,
+    ) -> GitError {
+        match self.branch_target(repo, branch) {
+            Ok(now) if now != old.map(|old| old.0) => GitError::HeadMoved { git_dir: self.git_dir.clone() },
+            Err(damage) => damage,
+            Ok(_) => {
+                let head_lock = self.git_dir.join("HEAD.lock");
+                match [lock, &head_lock].into_iter().find(|path| path.exists()) {
+                    Some(lock) => GitError::Locked { lock: lock.to_owned() },
+                    None => {
+                        GitError::Git { doing: "lock the branch", path: self.git_dir.clone(), source: Box::new(source) }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn is_hash(text: &str) -> bool {
+    text.len() == 40 && text.bytes().all(|b| b.is_ascii_hexdigit())
+}
+
+fn with_lock(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".lock");
+    name.into()
+}
+
+fn find_locks(dir: &Path, found: &mut Vec<PathBuf>) -> Result<()> {
+    for entry in fs::read_dir(dir).during("list", dir)? {
+        let entry = entry.during("list", dir)?;
+        let path = entry.path();
+        if entry.file_type().during("read", &path)?.is_dir() {
+            find_locks(&path, found)?;
+        } else if path.extension().is_some_and(|end| end == "lock") {
+            found.push(path);
+        }
+    }
+    Ok(())
+}
+
+fn stamp(path: &Path) -> Option<(u64, i64, i64, u64)> {
+    let meta = fs::symlink_metadata(path).ok()?;
+    Some((meta.ino(), meta.mtime(), meta.mtime_nsec(), meta.len()))
+}
