@@ -58,6 +58,41 @@ impl Repo {
         lock.publish(&bytes)
     }
 
+    /// Brings the index up to HEAD without being told what changed, as after a kernel that died
+    /// between its commits and [`Repo::refresh_index`].
+    ///
+    /// Looks for the commit that the index still shows among the newest `commits_max` of the branch
+    /// (first parents) and refreshes what changed since. Does nothing when the index shows no such
+    /// commit: then somebody has staged something, and it is theirs.
+    ///
+    /// # Errors
+    /// As [`Repo::refresh_index`].
+    pub fn catch_up_index(&self, commits_max: usize) -> Result<()> {
+        let repo = self.local();
+        let Some(head) = self.head(None)? else { return Ok(()) };
+        let Some(index) = self.load(&repo)? else { return self.refresh_index([]) };
+        let shown = index.tree().filter(|root| root.num_entries.is_some()).map(|root| root.id);
+        if shown == Some(head.tree.0) {
+            return Ok(());
+        }
+        let mut next = Some(head.commit.0);
+        for _ in 0..commits_max {
+            let Some(commit) = next else { break };
+            if shown == Some(self.tree_of_commit(&repo, commit)?) {
+                let mut paths = Vec::new();
+                self.differences(&repo, shown, Some(head.tree.0), &mut |path, old, new| {
+                    if [old, new].into_iter().flatten().any(|node| !node.is_tree()) {
+                        paths.push(path.to_owned());
+                    }
+                    Ok(())
+                })?;
+                return self.refresh_index(paths.iter().map(String::as_str));
+            }
+            next = self.parents(&repo, commit)?.first().copied();
+        }
+        Ok(())
+    }
+
     /// Reads the index; `None` when there is none or it cannot be decoded.
     fn load(&self, repo: &gix::Repository) -> Result<Option<State>> {
         if !repo.index_path().exists() {

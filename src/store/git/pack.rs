@@ -6,7 +6,10 @@
 //! pack, unpacking every object on the way, so a pack that does not hold what it should is found
 //! before it is published.
 
-use std::{collections::HashMap, path::Path, sync::atomic::AtomicBool};
+use std::{
+    collections::HashMap, fs::Permissions, io::Write as _, os::unix::fs::PermissionsExt as _, path::PathBuf,
+    sync::atomic::AtomicBool,
+};
 
 use gix::{
     ObjectId,
@@ -14,9 +17,13 @@ use gix::{
     odb::memory::Storage,
     zlib::{Compression, stream::deflate},
 };
-use gix_pack::data::output::{Count, Entry, bytes::FromEntriesIter, count::PackLocation, entry};
+use gix_pack::data::{
+    EntryRange,
+    output::{Count, Entry, bytes::FromEntriesIter, count::PackLocation, entry},
+};
+use tempfile::NamedTempFile;
 
-use super::{GitError, Repo, Result, error::During as _, fsync};
+use super::{Repo, Result, error::During as _, fsync};
 
 /// As many deltas in a row as git itself allows.
 const CHAIN_MAX: u32 = 50;
@@ -51,36 +58,43 @@ impl Repo {
         }
         drop(memory);
         let ids: Vec<ObjectId> = entries.iter().map(|entry| entry.id).collect();
-        let scratch = self.scratch()?;
-        let dir =
-            tempfile::Builder::new().prefix("pack-").tempdir_in(&scratch).during("create a folder in", &scratch)?;
-        let pack = encode(entries).during("write a pack", dir.path())?;
-        let written = index(&pack, dir.path()).during("write a pack", dir.path())?;
-        let (Some(data), Some(idx)) = (&written.data_path, &written.index_path) else {
-            return Err(self.damaged("a pack was written without its index", "Try again"));
-        };
-        self.must_hold(idx, &ids)?;
-        fsync(data)?;
-        fsync(idx)?;
+        let pack = encode(entries).during("write a pack", &self.git_dir)?;
+        let (index, name) = index(&pack).during("index a pack", &self.git_dir)?;
+        self.must_hold(&index, &ids)?;
         let home = self.git_dir.join("objects").join("pack");
-        // Readers find a pack by its index, so that comes last.
-        for file in [data, idx] {
-            let target = home.join(file.file_name().unwrap_or_default());
-            std::fs::rename(file, &target).during("publish the pack", &target)?;
+        // Both are on disk before either can be seen; readers find a pack by its index, so that
+        // gets its name last.
+        let files = [(self.durable(&pack)?, "pack"), (self.durable(&index)?, "idx")];
+        for (file, end) in files {
+            let target = home.join(format!("pack-{name}.{end}"));
+            file.persist(&target).map_err(|error| error.error).during("publish the pack", &target)?;
         }
         fsync(&home)
     }
 
+    /// Writes a file that is on disk, but has no name in the repository yet.
+    fn durable(&self, bytes: &[u8]) -> Result<NamedTempFile> {
+        let scratch = self.scratch()?;
+        let mut file = tempfile::Builder::new()
+            .prefix("pack-")
+            .permissions(Permissions::from_mode(0o444))
+            .tempfile_in(&scratch)
+            .during("create a file in", &scratch)?;
+        file.write_all(bytes).during("write", file.path())?;
+        file.as_file().sync_all().during("sync", file.path())?;
+        Ok(file)
+    }
+
     /// A delta that was built wrongly would unpack to another object, under another name.
-    fn must_hold(&self, index: &Path, ids: &[ObjectId]) -> Result<()> {
-        let index = gix_pack::index::File::at(index, gix::hash::Kind::Sha1).during("read back the pack", index)?;
+    fn must_hold(&self, index: &[u8], ids: &[ObjectId]) -> Result<()> {
+        let index = gix_pack::index::File::from_data(index, PathBuf::new(), gix::hash::Kind::Sha1)
+            .during("read back a pack", &self.git_dir)?;
         match ids.iter().find(|id| index.lookup(id).is_none()) {
             None => Ok(()),
-            Some(id) => Err(GitError::Damaged {
-                git_dir: self.git_dir.clone(),
-                what: format!("the pack just written does not hold {id}"),
-                advice: "Check disk and memory of this machine, then try again".to_owned(),
-            }),
+            Some(id) => Err(self.damaged(
+                format!("the pack to be written does not hold {id}"),
+                "Check the memory of this machine, then try again",
+            )),
         }
     }
 }
@@ -118,7 +132,6 @@ fn whole(id: ObjectId, kind: Kind, data: &[u8]) -> gix::Result<Entry> {
 
 fn deltified(id: ObjectId, object_index: usize, delta: &[u8]) -> gix::Result<Entry> {
     use gix::error::ResultExt as _;
-    use std::io::Write as _;
     let mut out = deflate::Write::new(Vec::with_capacity(delta.len() / 2), Compression::DEFAULT);
     out.write_all(delta).or_error()?;
     out.flush().or_error()?;
@@ -140,21 +153,28 @@ fn encode(entries: Vec<Entry>) -> gix::Result<Vec<u8>> {
     Ok(pack)
 }
 
-fn index(pack: &[u8], dir: &Path) -> gix::Result<gix_pack::bundle::write::Outcome> {
-    let options = gix_pack::bundle::write::Options {
-        thread_limit: Some(1),
-        iteration_mode: gix_pack::data::input::Mode::Verify,
-        ..Default::default()
-    };
-    gix_pack::Bundle::write_to_directory(
-        &mut &pack[..],
-        Some(dir),
+/// Unpacks every object to learn its name. Answers the index and the name of the pack.
+fn index(pack: &[u8]) -> gix::Result<(Vec<u8>, ObjectId)> {
+    use gix_pack::data::input::{BytesToEntriesIter, EntryDataMode, Mode};
+    fn entry<'a>(range: EntryRange, pack: &'a &[u8]) -> Option<&'a [u8]> {
+        pack.get(usize::try_from(range.start).ok()?..usize::try_from(range.end).ok()?)
+    }
+    let sha1 = gix::hash::Kind::Sha1;
+    let mut entries = BytesToEntriesIter::new_from_header(pack, Mode::Verify, EntryDataMode::Crc32, sha1)?;
+    let mut index = Vec::new();
+    let written = gix_pack::index::write_data_iter_to_stream(
+        gix_pack::index::Version::V2,
+        || Ok((entry, pack)),
+        &mut entries,
+        Some(1),
         &mut gix::progress::Discard,
+        &mut index,
         &AtomicBool::new(false),
-        None::<gix::objs::find::Never>,
-        gix::hash::Kind::Sha1,
-        options,
-    )
+        sha1,
+        None,
+        gix_pack::data::Version::V2,
+    )?;
+    Ok((index, written.data_hash))
 }
 
 /// A git delta made of the common head, the new middle and the common tail: exact for an entry put

@@ -150,7 +150,8 @@ impl Repo {
     /// The branch that HEAD stands for.
     pub(super) fn branch(&self) -> Result<FullName> {
         let path = self.git_dir.join("HEAD");
-        let text = fs::read_to_string(&path).during("read", &path)?;
+        let text = fs::read(&path).during("read", &path)?;
+        let text = String::from_utf8_lossy(&text);
         let text = text.trim_end();
         if is_hash(text) {
             return Err(GitError::Unsupported {

@@ -119,7 +119,7 @@ impl Repo {
         Ok(())
     }
 
-    fn parents(&self, repo: &gix::Repository, commit: ObjectId) -> Result<Vec<ObjectId>> {
+    pub(super) fn parents(&self, repo: &gix::Repository, commit: ObjectId) -> Result<Vec<ObjectId>> {
         let bytes = self.object_bytes(repo, commit, Kind::Commit)?;
         Ok(CommitRefIter::from_bytes(&bytes, gix::hash::Kind::Sha1).parent_ids().collect())
     }

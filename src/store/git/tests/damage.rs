@@ -80,9 +80,12 @@ fn a_detached_or_broken_head_says_what_to_do() {
     let head = store.root().join(".git/HEAD");
     fs::write(&head, format!("{good}\n")).unwrap();
     assert!(matches!(store.repo.head(None), Err(GitError::Unsupported { .. })));
-    for content in ["", "ref: ", "ref: refs/heads/../../x\n", "ref: refs/tags/x\n", "rubbish"] {
+    for content in [&b""[..], b"ref: ", b"ref: refs/heads/../../x\n", b"ref: refs/tags/x\n", b"rubbish", b"\xff\0"] {
         fs::write(&head, content).unwrap();
         assert!(matches!(store.repo.head(None), Err(GitError::Damaged { .. })), "{content:?}");
+        if let Ok(repo) = Repo::open(store.root()) {
+            assert!(matches!(repo.head(None), Err(GitError::Damaged { .. })), "{content:?}");
+        }
     }
 }
 

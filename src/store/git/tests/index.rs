@@ -59,6 +59,30 @@ fn what_the_operator_staged_stays_staged() {
 }
 
 #[test]
+fn a_kernel_that_died_before_the_refresh_is_caught_up_with() {
+    let store = Store::new();
+    store.commit(&[("a", "1"), ("d/b", "1"), ("gone", "1")]);
+    store.repo.catch_up_index(10).unwrap();
+    is_clean(&store);
+    store.commit(&[("d/b", "2"), ("d/c", "1")]);
+    std::fs::remove_file(store.root().join("gone")).unwrap();
+    store.plan(&plan(vec![Change::Remove { path: "gone".to_owned() }]));
+    store.repo.catch_up_index(2).unwrap();
+    if let Some(status) = store.git(&["status", "--porcelain"]) {
+        assert_ne!(status, "", "the commit lies beyond the bound");
+    }
+    store.repo.catch_up_index(3).unwrap();
+    is_clean(&store);
+    store.put("staged", "x");
+    if store.git(&["add", "staged"]).is_none() {
+        return;
+    }
+    store.git(&["write-tree"]);
+    store.repo.catch_up_index(10).unwrap();
+    store.git_says(&["status", "--porcelain"], "A  staged");
+}
+
+#[test]
 fn a_file_edited_after_its_commit_is_reported() {
     let store = Store::new();
     store.put("a", "disk");
