@@ -25,8 +25,9 @@ use tempfile::NamedTempFile;
 
 use super::{Repo, Result, error::During as _, fsync};
 
-/// As many deltas in a row as git itself allows.
-const CHAIN_MAX: u32 = 50;
+/// How many deltas may follow each other. Git allows 50, but a reader pays for every one, and the
+/// folders at the end of the longest chains are those that the next commit reads first.
+const CHAIN_MAX: u32 = 16;
 
 /// The names of the objects to be packed, in order, each with the earlier version of itself.
 #[derive(Debug, Default)]

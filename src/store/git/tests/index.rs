@@ -86,8 +86,14 @@ fn a_kernel_that_died_before_the_refresh_is_caught_up_with() {
 fn a_file_edited_after_its_commit_is_reported() {
     let store = Store::new();
     store.put("a", "disk");
+    // Old enough for git to trust what the index says about it.
+    let file = std::fs::File::options().write(true).open(store.root().join("a")).unwrap();
+    file.set_modified(std::time::SystemTime::now() - std::time::Duration::from_secs(60)).unwrap();
     store.plan(&plan(vec![bytes("a", "head")]));
     store.repo.refresh_index(["a"]).unwrap();
+    store.git_says(&["status", "--porcelain"], " M a");
+    std::fs::remove_file(store.root().join(".git/index")).unwrap();
+    store.repo.refresh_index([]).unwrap();
     store.git_says(&["status", "--porcelain"], " M a");
 }
 
@@ -113,12 +119,13 @@ fn the_lock_of_a_living_git_is_respected_and_ours_is_recognised() {
     store.commit(&[("a", "1")]);
     let lock = store.root().join(".git/index.lock");
     std::fs::write(&lock, "").unwrap();
+    let scratch = store.root().join(".git/cairn-tmp/index-dead");
+    std::fs::write(&scratch, "published long ago").unwrap();
     assert_eq!(store.repo.clear_stale_locks().unwrap(), Vec::<std::path::PathBuf>::new());
     let refused = store.repo.refresh_index(["a"]);
     assert!(matches!(refused, Err(GitError::Locked { .. })), "{refused:?}");
     std::fs::remove_file(&lock).unwrap();
     // What a kernel killed between locking and renaming leaves behind.
-    let scratch = store.root().join(".git/cairn-tmp/index-dead");
     std::fs::write(&scratch, "half an index").unwrap();
     std::fs::hard_link(&scratch, &lock).unwrap();
     let removed = store.repo.clear_stale_locks().unwrap();
