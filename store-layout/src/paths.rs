@@ -22,6 +22,12 @@ pub const JOURNAL: &str = ".cairn/journal";
 pub const VIEWS: &str = ".cairn/views";
 /// Bytes that could not be trusted, set aside with a note.
 pub const QUARANTINE: &str = ".cairn/quarantine";
+/// Full-text and vector indices over all passages; may be deleted.
+pub const INDEX: &str = ".cairn/index";
+/// Passages, one folder a machine.
+pub const PASSAGES: &str = "memory/passages";
+/// Vector tables, one folder a machine.
+pub const VECTORS: &str = "memory/vectors";
 /// Histories of runs.
 pub const RUNS: &str = "runs";
 /// Payloads named by hash.
@@ -65,13 +71,13 @@ pub fn log(machine: &MachineId, at: Timestamp) -> String {
 /// Text to be recalled, written by one machine in one month.
 #[must_use]
 pub fn passages(machine: &MachineId, at: Timestamp) -> String {
-    format!("memory/passages/{machine}/{}.jsonl", month(at))
+    format!("{PASSAGES}/{machine}/{}.jsonl", month(at))
 }
 
 /// The vector table of one machine.
 #[must_use]
 pub fn vectors(machine: &MachineId) -> String {
-    format!("memory/vectors/{machine}.lance")
+    format!("{VECTORS}/{machine}.lance")
 }
 
 /// The commands for one machine.
