@@ -1,1 +1,71 @@
-//! (being written)
+//! Memory: passages of text that are recalled by words and by likeness, each with its source.
+//!
+//! **What is truth and what is derived.** Truth is `memory/passages/<machine>/<month>.jsonl`, which
+//! the driver appends from recorded events and this crate only reads. Everything this crate writes
+//! can be deleted and comes back with identical answers:
+//!
+//! - `memory/vectors/<machine>.lance/` (tracked): the vectors of the passages one machine recorded,
+//!   so that a clone need not pay an embedder again. Only its machine writes it; all are read.
+//! - `.cairn/index/` (local, ignored): a table of all machines' passages with a full text index.
+//!
+//! **How recall works.** Two rankings, by words (BM25) and by vector (cosine), are fused by rank
+//! (reciprocal rank fusion, k = 60). Up to [`Settings::scan_max`] passages are scanned in memory,
+//! which is exact and several times faster there; no table is opened and no
+//! runtime started. Above it the index on disk *proposes* candidates and the same code scores them
+//! with the same statistics, so the two ways differ only in a passage that the index fails to
+//! propose among four times as many candidates as are ranked. What the index does not hold yet is
+//! scanned, always: a passage is found from the moment it is remembered.
+//!
+//! **What it refuses.** It calls no model to write or judge text, opens no network connection by
+//! itself, never changes a passage, and never returns text as anything but quoted data with its
+//! source. Damage of derived files is repaired with a warning, never answered with an error.
+//!
+//! **Calls block** (files, and later remote embedders). From async code call them through
+//! `spawn_blocking`. A handle may be shared between threads; calls take turns.
+//!
+//! Without the feature `lance` there are no tables: everything is scanned, `flush` writes nothing.
+
+mod bm25;
+mod catalogue;
+mod embed;
+mod error;
+mod files;
+mod memory;
+mod part;
+mod query;
+mod recall;
+mod scan;
+#[cfg(feature = "lance")]
+mod tables;
+mod words;
+
+pub use embed::{EmbedError, Embedder, LocalEmbedder};
+pub use error::{MemoryError, Result};
+pub use memory::{Memory, Settings, Stats};
+pub use query::{Hit, LIMIT_MAX, Query, Recalled, Why};
+
+/// Lines for the store's `.gitignore`: files of the vector tables that are disposable, and would
+/// only make two clones conflict.
+pub const GITIGNORE: [&str; 2] =
+    ["memory/vectors/*.lance/_transactions/", "memory/vectors/*.lance/_versions/latest_version_hint.json"];
+
+/// Lines for the store's `.gitattributes`: vector tables are not text.
+pub const GITATTRIBUTES: [&str; 1] = ["memory/vectors/** binary"];
+
+/// Files that a call changed, as paths relative to the root of the store, sorted. Only files that
+/// belong into a commit are named.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Changes {
+    /// Files that are new or have new content.
+    pub added: Vec<String>,
+    /// Files that are gone.
+    pub removed: Vec<String>,
+}
+
+impl Changes {
+    /// Tells whether nothing changed.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.added.is_empty() && self.removed.is_empty()
+    }
+}

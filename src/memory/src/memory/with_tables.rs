@@ -1,0 +1,218 @@
+//! The verbs that write tables: flush, rebuild, and finding the index of a large store.
+
+use std::collections::{BTreeMap, HashSet};
+
+use cairn_store_layout::paths;
+
+use super::{Inner, Memory, State, is_tracked};
+use crate::{
+    Changes, MemoryError,
+    catalogue::{Catalogue, Row},
+    embed,
+    error::Result,
+    files,
+    scan::Scan,
+    tables::{Projection, Tables, changes},
+};
+
+/// How many passages are embedded and written at once.
+const BATCH: usize = 1024;
+
+impl Memory {
+    /// Writes the vectors of what this machine remembered into its table, makes them durable and
+    /// returns the files to commit. Call it when [`Memory::flush_due`] says so and at a clean stop.
+    /// A table that is damaged, or of another embedder, is written anew from the passages.
+    ///
+    /// # Errors
+    /// When the passage files can not be read, the table not be written, or the embedder fails.
+    /// Nothing is lost then, and what was remembered is still found.
+    pub fn flush(&self) -> Result<Changes> {
+        let mut inner = self.ready()?;
+        let changes = self.write_vectors(&mut inner, &mut |_| {})?;
+        (inner.waiting, inner.waiting_since) = (0, None);
+        self.renew_index(&mut inner);
+        Ok(changes)
+    }
+
+    /// Drops everything derived and makes it again from the passages. Answers are the same after
+    /// it. `progress` is told how many passages of how many are done.
+    ///
+    /// # Errors
+    /// As [`Memory::flush`].
+    pub fn rebuild(&self, progress: &mut dyn FnMut(usize, usize)) -> Result<Changes> {
+        let mut inner = self.ready()?;
+        let before = files::list(&self.root, &paths::vectors(&self.machine))?;
+        files::remove_dir(&self.root.join(paths::vectors(&self.machine)))?;
+        files::remove_dir(&self.root.join(paths::INDEX))?;
+        if let Some(tables) = &mut inner.tables {
+            tables.flushed = None;
+        }
+        let state = inner.state.as_mut().expect("made ready above");
+        (state.index, state.index_tried, state.scan) = (None, false, Scan::default());
+        let own = state.catalogue.own_rows().count();
+        let all = state.catalogue.len() as usize;
+        let total = own + if all > self.settings.scan_max { all } else { 0 };
+        progress(0, total);
+        self.write_vectors(&mut inner, &mut |done| progress(done, total))?;
+        (inner.waiting, inner.waiting_since) = (0, None);
+        self.set_index(&mut inner, true, &mut |done| progress(own + done, total));
+        self.since(&rewritten(before))
+    }
+
+    /// Opens the index of a store too large to scan, building it if need be; once.
+    pub(super) fn find_index(&self, inner: &mut Inner) {
+        let tried = std::mem::replace(&mut inner.state.as_mut().expect("called with the files read").index_tried, true);
+        if !tried {
+            self.set_index(inner, false, &mut |_| {});
+        }
+    }
+
+    /// How many of this machine's passages are in its table.
+    pub(super) fn flushed(&self, inner: &mut Inner) -> usize {
+        let Inner { tables, state, .. } = inner;
+        let catalogue = &state.as_ref().expect("called with the files read").catalogue;
+        match self.flushed_ids(tables) {
+            Ok(ids) => catalogue.own_rows().filter(|row| ids.contains(&catalogue.passage(*row).id)).count(),
+            // A damaged table counts as none; the next flush writes it anew.
+            Err(_) => 0,
+        }
+    }
+
+    /// Opens the index or, if there is no good one or it is to be `anew`, builds it.
+    fn set_index(&self, inner: &mut Inner, anew: bool, progress: &mut dyn FnMut(usize)) {
+        let Inner { tables, state, .. } = inner;
+        let State { catalogue, scan, index, index_tried } = state.as_mut().expect("called with the files read");
+        *index_tried = true;
+        if catalogue.len() as usize <= self.settings.scan_max {
+            return;
+        }
+        let embedder = self.embedder.as_ref();
+        let found = Tables::started(tables).and_then(|tables| {
+            if !anew && self.root.join(paths::INDEX).exists() {
+                match Projection::open(tables, &self.root, catalogue, embedder) {
+                    Ok(projection) => return Ok(projection),
+                    Err(why) => tracing::warn!(%why, "the index of memory can not be used; it is rebuilt"),
+                }
+            }
+            Projection::build(tables, &self.root, catalogue, embedder, progress)
+        });
+        match found {
+            Ok(projection) => {
+                // What the index holds need not stay in memory.
+                *scan = Scan::default();
+                *index = Some(Box::new(projection));
+            }
+            Err(why) => tracing::warn!(%why, "memory has no index; every passage is scanned, which is slower"),
+        }
+    }
+
+    /// Builds the index when the store has outgrown the scan, or the scanned rest has outgrown it.
+    /// A rest may be a quarter of the index, so that building is paid for by growth.
+    fn renew_index(&self, inner: &mut Inner) {
+        let state = inner.state.as_mut().expect("called with the files read");
+        let indexed = state.index.as_ref().map_or(0, |index| index.counts().passages as usize);
+        let rest = state.catalogue.len() as usize - indexed;
+        if rest > self.settings.scan_max.max(indexed / 4) {
+            self.set_index(inner, true, &mut |_| {});
+        }
+    }
+
+    fn write_vectors(&self, inner: &mut Inner, progress: &mut dyn FnMut(usize)) -> Result<Changes> {
+        let Inner { tables, state, .. } = inner;
+        let catalogue = &state.as_ref().expect("called with the files read").catalogue;
+        let before = files::list(&self.root, &paths::vectors(&self.machine))?;
+        let own: Vec<Row> = catalogue.own_rows().collect();
+        if own.is_empty() && before.is_empty() {
+            return Ok(Changes::default());
+        }
+        match self.flushed_ids(tables).and_then(|ids| self.append(tables, catalogue, &own, &ids, progress)) {
+            Ok(()) => return self.since(&before),
+            Err(Failed::Embedder(error)) => return Err(error),
+            Err(Failed::Table(why)) => {
+                tracing::warn!(why, table = paths::vectors(&self.machine), "writing the vector table anew");
+            }
+        }
+        files::remove_dir(&self.root.join(paths::vectors(&self.machine)))?;
+        if let Some(tables) = tables {
+            tables.flushed = None;
+        }
+        match self.append(tables, catalogue, &own, &HashSet::new(), progress) {
+            Ok(()) => self.since(&rewritten(before)),
+            Err(Failed::Embedder(error)) => Err(error),
+            Err(Failed::Table(why)) => {
+                Err(MemoryError::Table { path: self.root.join(paths::vectors(&self.machine)), why })
+            }
+        }
+    }
+
+    /// The ids in this machine's table, read once a process.
+    fn flushed_ids(&self, tables: &mut Option<Tables>) -> Result<HashSet<String>, Failed> {
+        let dir = self.root.join(paths::vectors(&self.machine));
+        if !dir.exists() {
+            return Ok(HashSet::new());
+        }
+        if let Some(ids) = tables.as_ref().and_then(|t| t.flushed.as_ref()) {
+            return Ok(ids.clone());
+        }
+        let tables = Tables::started(tables)?;
+        let ids = tables.vector_ids(&dir, self.embedder.id(), self.embedder.dims())?;
+        tables.flushed = Some(ids.clone());
+        Ok(ids)
+    }
+
+    /// Appends the passages of `own` that are not in `flushed` to this machine's table.
+    fn append(
+        &self,
+        tables: &mut Option<Tables>,
+        catalogue: &Catalogue,
+        own: &[Row],
+        flushed: &HashSet<String>,
+        progress: &mut dyn FnMut(usize),
+    ) -> Result<(), Failed> {
+        let missing: Vec<Row> =
+            own.iter().copied().filter(|row| !flushed.contains(&catalogue.passage(*row).id)).collect();
+        if missing.is_empty() {
+            return Ok(());
+        }
+        let tables = Tables::started(tables)?;
+        let dir = self.root.join(paths::vectors(&self.machine));
+        tables.flushed = Some(flushed.clone());
+        for (n, rows) in missing.chunks(BATCH).enumerate() {
+            let passages: Vec<_> = rows.iter().map(|row| catalogue.passage(*row)).collect();
+            let texts: Vec<&str> = passages.iter().map(|p| p.text.as_str()).collect();
+            let vectors = embed::checked(self.embedder.as_ref(), &texts)
+                .map_err(|source| Failed::Embedder(MemoryError::Embed { id: self.embedder.id().to_owned(), source }))?;
+            tables.append_vectors(&dir, &passages, &vectors, self.embedder.id(), self.embedder.dims())?;
+            // At once: a failure in a later batch must not make these rows be appended again.
+            tables.flushed.get_or_insert_default().extend(passages.iter().map(|p| p.id.clone()));
+            progress(n * BATCH + rows.len());
+        }
+        Ok(())
+    }
+
+    /// Makes what changed in the table since `before` durable, and names it.
+    fn since(&self, before: &BTreeMap<String, u64>) -> Result<Changes> {
+        let after = files::list(&self.root, &paths::vectors(&self.machine))?;
+        let changed = changes::between(before, &after, is_tracked);
+        changes::sync(&self.root, changed.added.iter())?;
+        Ok(changed)
+    }
+}
+
+/// Why vectors were not written: the table can be made anew, the embedder must be asked later.
+enum Failed {
+    Embedder(MemoryError),
+    Table(String),
+}
+
+impl From<crate::part::PartError> for Failed {
+    fn from(error: crate::part::PartError) -> Self {
+        Self::Table(error.0)
+    }
+}
+
+/// A listing that no file of today equals: numbering starts again in a table made anew, so a file
+/// may have its old name and length and yet other bytes.
+fn rewritten(before: BTreeMap<String, u64>) -> BTreeMap<String, u64> {
+    before.into_keys().map(|path| (path, u64::MAX)).collect()
+}

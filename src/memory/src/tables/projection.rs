@@ -1,0 +1,339 @@
+//! `.cairn/index/passages/`: one table over the passages of all machines, with a full text index.
+//!
+//! It only *proposes*: candidates come from Lance, scores from the code and the statistics that the
+//! scan uses. `index.json` beside the table holds those statistics and says exactly which passages,
+//! in which wording, the table was made of; if that is not a part of the catalogue any more, the
+//! projection is built anew. It is swapped in as a whole folder, so a half-built one is never met.
+
+use std::{
+    collections::HashMap,
+    fs,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use arrow_array::RecordBatch;
+use cairn_store_layout::{passage::Passage, paths};
+use futures::TryStreamExt;
+use lance::dataset::{Dataset, WriteMode, scanner::Scanner};
+use lance::index::DatasetIndexExt;
+use lance_index::{
+    IndexType,
+    scalar::{FullTextSearchQuery, InvertedIndexParams},
+};
+use lance_linalg::distance::MetricType;
+use serde::{Deserialize, Serialize};
+
+use super::{
+    Tables,
+    batch::{batch, maybe_texts, question, text_values, texts, vector_values, vectors},
+    runtime::Runtime,
+    vectors::{uri, write},
+};
+use crate::{
+    Embedder,
+    bm25::{WordCounts, bag},
+    catalogue::{Catalogue, Row},
+    embed::{self, Vector},
+    files,
+    part::{Ask, Part, PartError, Proposal},
+    words,
+};
+
+/// The shape of the table and of `index.json`.
+const FORMAT: u32 = 1;
+/// Passages in one fragment of the table.
+const BATCH: usize = 4096;
+/// How many candidates are fetched for each place of a ranking. Lance ranks words by the same
+/// formula in single precision and rounded lengths, so neighbours may be swapped; a passage that
+/// belongs into the ranking is not four times as far down.
+const MARGIN: usize = 4;
+
+/// What `index.json` holds.
+#[derive(Serialize, Deserialize)]
+struct Card {
+    format: u32,
+    embedder: String,
+    words: String,
+    /// Hash of the ids, texts, entities and kinds of the rows, in order.
+    digest: String,
+    counts: WordCounts,
+    ids: Vec<String>,
+}
+
+/// The part of the corpus that is on disk.
+pub(crate) struct Projection {
+    runtime: Arc<Runtime>,
+    table: Dataset,
+    counts: WordCounts,
+    /// Sorted.
+    rows: Vec<Row>,
+}
+
+impl Projection {
+    /// Opens the projection, if it is one of a part of `catalogue` by this embedder.
+    pub(crate) fn open(
+        tables: &Tables,
+        root: &Path,
+        catalogue: &Catalogue,
+        embedder: &dyn Embedder,
+    ) -> Result<Self, PartError> {
+        let dir = dir(root);
+        let bytes = fs::read(dir.join("index.json")).map_err(|e| PartError(format!("index.json: {e}")))?;
+        let card: Card = serde_json::from_slice(&bytes).map_err(|e| PartError(format!("index.json: {e}")))?;
+        if card.format != FORMAT || card.embedder != embedder.id() || card.words != words::RULE {
+            return Err(PartError("it was made by another embedder or another version".to_owned()));
+        }
+        let rows: Option<Vec<Row>> = card.ids.iter().map(|id| catalogue.row(id)).collect();
+        let mut rows = rows.ok_or_else(|| PartError("it holds passages that are gone".to_owned()))?;
+        if digest(rows.iter().map(|row| catalogue.passage(*row))) != card.digest {
+            return Err(PartError("it holds passages in another wording".to_owned()));
+        }
+        let uri = uri(&dir.join("table.lance"))?;
+        let (table, count) = tables.runtime.wait(async move {
+            let table = Dataset::open(&uri).await?;
+            let count = table.count_rows(None).await?;
+            Ok((table, count))
+        })?;
+        if count != rows.len() {
+            return Err(PartError(format!("it has {count} rows, not {}", rows.len())));
+        }
+        rows.sort_unstable();
+        Ok(Self { runtime: Arc::clone(&tables.runtime), table, counts: card.counts, rows })
+    }
+
+    /// Builds the projection of everything in `catalogue`, with the vectors that machines' tables
+    /// hold and new ones where none does. `progress` is told how many passages are done.
+    pub(crate) fn build(
+        tables: &Tables,
+        root: &Path,
+        catalogue: &Catalogue,
+        embedder: &dyn Embedder,
+        progress: &mut dyn FnMut(usize),
+    ) -> Result<Self, PartError> {
+        let building = root.join(paths::INDEX).join(format!("building-{}", std::process::id()));
+        files::remove_dir(&building).map_err(said)?;
+        fs::create_dir_all(&building).map_err(said)?;
+        let built = build_in(&building, tables, root, catalogue, embedder, progress);
+        let swapped = built.and_then(|()| {
+            files::remove_dir(&dir(root)).map_err(said)?;
+            fs::rename(&building, dir(root)).map_err(said)
+        });
+        if let Err(why) = swapped {
+            let _ = files::remove_dir(&building);
+            return Err(why);
+        }
+        Self::open(tables, root, catalogue, embedder)
+    }
+
+    /// Fetches candidates, best first and ever more of them, until `depth` are admitted or there
+    /// are no more. `scan` asks for the best `n`; `keep` scores a batch of candidates and tells
+    /// whether a worse one could still matter.
+    fn fetch(
+        &self,
+        ask: &Ask<'_>,
+        scan: impl Fn(&mut Scanner, usize) -> lance::Result<()>,
+        mut keep: impl FnMut(&RecordBatch) -> Result<(usize, bool), PartError>,
+    ) -> Result<(), PartError> {
+        let mut n = ask.depth * MARGIN;
+        loop {
+            let mut scanner = self.table.scan();
+            if let Some(filter) = filter(ask) {
+                scanner.filter(&filter).map_err(|e| super::told(&e))?.prefilter(true);
+            }
+            scan(&mut scanner, n).map_err(|e| super::told(&e))?;
+            let batches: Vec<RecordBatch> =
+                self.runtime.wait(async move { scanner.try_into_stream().await?.try_collect().await })?;
+            let fetched: usize = batches.iter().map(RecordBatch::num_rows).sum();
+            let (mut admitted, mut worse_may_matter) = (0, true);
+            for batch in &batches {
+                let (kept, more) = keep(batch)?;
+                admitted += kept;
+                worse_may_matter &= more;
+            }
+            if admitted >= ask.depth || fetched < n || n >= self.rows.len() || !worse_may_matter {
+                return Ok(());
+            }
+            n *= MARGIN;
+        }
+    }
+
+    fn by_words(&self, ask: &Ask<'_>) -> Result<Vec<(Row, f64)>, PartError> {
+        let terms: Vec<&str> = ask.bm25.terms.iter().map(|(stem, _)| stem.as_str()).collect();
+        let terms = terms.join(" ");
+        let mut found: HashMap<Row, f64> = HashMap::new();
+        let scan = |scanner: &mut Scanner, n: usize| {
+            let query = FullTextSearchQuery::new(terms.clone()).with_column("words".to_owned())?;
+            scanner.full_text_search(query.limit(i64::try_from(n).ok()))?.project(&["id"])?;
+            Ok(())
+        };
+        self.fetch(ask, scan, |batch| {
+            let mut admitted = 0;
+            for row in rows(ask.catalogue, batch)?.into_iter().filter(|row| ask.admits(*row)) {
+                admitted += 1;
+                found.entry(row).or_insert_with(|| {
+                    let bag = bag(&ask.catalogue.passage(row).text);
+                    ask.bm25.score(bag.values().sum(), |_, stem| bag.get(stem).copied().unwrap_or(0))
+                });
+            }
+            Ok((admitted, true))
+        })?;
+        Ok(ask.cut(found.into_iter().filter(|(_, score)| *score > 0.0).collect()))
+    }
+
+    fn by_vector(&self, ask: &Ask<'_>, asked: &Vector) -> Result<Vec<(Row, f32)>, PartError> {
+        let mut found: HashMap<Row, f32> = HashMap::new();
+        let scan = |scanner: &mut Scanner, n: usize| {
+            scanner.nearest("vector", &question(asked.values()), n)?.distance_metric(MetricType::Cosine);
+            scanner.project(&["id", "vector"])?;
+            Ok(())
+        };
+        self.fetch(ask, scan, |batch| {
+            let (mut admitted, mut all_near) = (0, true);
+            for (row, stored) in rows(ask.catalogue, batch)?.into_iter().zip(vector_values(batch)?) {
+                let near = asked.cosine(&Vector::stored(&stored));
+                all_near &= near > ask.floor;
+                if near > ask.floor && ask.admits(row) {
+                    admitted += 1;
+                    found.insert(row, near);
+                }
+            }
+            Ok((admitted, all_near))
+        })?;
+        Ok(ask.cut(found.into_iter().collect()))
+    }
+}
+
+impl Part for Projection {
+    fn counts(&self) -> &WordCounts {
+        &self.counts
+    }
+
+    fn holds(&self, row: Row) -> bool {
+        self.rows.binary_search(&row).is_ok()
+    }
+
+    fn propose(&self, ask: &Ask<'_>) -> Result<Proposal, PartError> {
+        let vector = ask.vector.map_or(Ok(Vec::new()), |asked| self.by_vector(ask, asked))?;
+        Ok(Proposal { text: self.by_words(ask)?, vector })
+    }
+}
+
+fn build_in(
+    building: &Path,
+    tables: &Tables,
+    root: &Path,
+    catalogue: &Catalogue,
+    embedder: &dyn Embedder,
+    progress: &mut dyn FnMut(usize),
+) -> Result<(), PartError> {
+    let stored = stored_vectors(tables, root, embedder);
+    let all: Vec<Row> = (0..catalogue.len()).collect();
+    let mut counts = WordCounts::default();
+    let table = uri(&building.join("table.lance"))?;
+    for (n, rows) in all.chunks(BATCH).enumerate() {
+        let passages: Vec<&Passage> = rows.iter().map(|row| catalogue.passage(*row)).collect();
+        let stems: Vec<String> = passages.iter().map(|p| words::stems(&p.text).join(" ")).collect();
+        for passage in &passages {
+            counts.add(&bag(&passage.text));
+        }
+        let values = vectors_of(&passages, &stored, embedder)?;
+        let columns = batch(vec![
+            ("id", texts(passages.iter().map(|p| p.id.as_str()))),
+            ("words", texts(stems.iter().map(String::as_str))),
+            ("entity", maybe_texts(passages.iter().map(|p| p.entity.as_deref()))),
+            ("kind", texts(passages.iter().map(|p| p.kind.as_str()))),
+            ("vector", vectors(values.iter().map(Vec::as_slice), embedder.dims())),
+        ]);
+        let mode = if n == 0 { WriteMode::Create } else { WriteMode::Append };
+        let table = table.clone();
+        tables.runtime.wait(async move { write(columns, &table, mode).await.map(drop) })?;
+        progress(n * BATCH + rows.len());
+    }
+    tables.runtime.wait(async move {
+        // The column holds our stems already: Lance is to split at spaces and change nothing.
+        let params = InvertedIndexParams::default()
+            .base_tokenizer("whitespace".to_owned())
+            .lower_case(false)
+            .stem(false)
+            .remove_stop_words(false)
+            .ascii_folding(false)
+            .max_token_length(None)
+            .with_position(false);
+        let mut table = Dataset::open(&table).await?;
+        table.create_index(&["words"], IndexType::Inverted, Some("words".to_owned()), &params, true).await?;
+        Ok(())
+    })?;
+    let card = Card {
+        format: FORMAT,
+        embedder: embedder.id().to_owned(),
+        words: words::RULE.to_owned(),
+        digest: digest(all.iter().map(|row| catalogue.passage(*row))),
+        counts,
+        ids: all.iter().map(|row| catalogue.passage(*row).id.clone()).collect(),
+    };
+    fs::write(building.join("index.json"), serde_json::to_vec(&card).map_err(said)?).map_err(said)
+}
+
+/// The vectors that all machines' tables hold. A table that can not be read is done without; its
+/// owner writes it anew.
+fn stored_vectors(tables: &Tables, root: &Path, embedder: &dyn Embedder) -> HashMap<String, (String, Vec<f32>)> {
+    let mut out = HashMap::new();
+    let Ok(listing) = fs::read_dir(root.join(paths::VECTORS)) else { return out };
+    // A link is no folder here: what git brought in must not lead out of the store.
+    let folders = listing.flatten().filter(|item| item.file_type().is_ok_and(|kind| kind.is_dir()));
+    let mut dirs: Vec<PathBuf> = folders.map(|item| item.path()).collect();
+    dirs.sort();
+    for dir in dirs {
+        match tables.read_vectors(&dir, embedder.id(), embedder.dims()) {
+            Ok(vectors) => out.extend(vectors),
+            Err(why) => tracing::warn!(table = %dir.display(), %why, "a vector table can not be used; embedding anew"),
+        }
+    }
+    out
+}
+
+fn vectors_of(
+    passages: &[&Passage],
+    stored: &HashMap<String, (String, Vec<f32>)>,
+    embedder: &dyn Embedder,
+) -> Result<Vec<Vec<f32>>, PartError> {
+    let known = |p: &Passage| stored.get(&p.id).filter(|(text, _)| *text == p.text).map(|(_, vector)| vector.clone());
+    let missing: Vec<&str> = passages.iter().filter(|p| known(p).is_none()).map(|p| p.text.as_str()).collect();
+    let mut new = embed::checked(embedder, &missing).map_err(|e| PartError(e.0))?.into_iter();
+    Ok(passages.iter().map(|p| known(p).unwrap_or_else(|| new.next().expect("one for each missing text"))).collect())
+}
+
+/// The filters that the table can apply before it ranks. Time is applied after.
+fn filter(ask: &Ask<'_>) -> Option<String> {
+    let equal = |column: &str, value: &str| format!("{column} = '{}'", value.replace('\'', "''"));
+    let entity = ask.query.entity.as_deref().map(|entity| equal("entity", entity));
+    let kind = ask.query.kind.as_deref().map(|kind| equal("kind", kind));
+    let both: Vec<String> = entity.into_iter().chain(kind).collect();
+    (!both.is_empty()).then(|| both.join(" AND "))
+}
+
+fn rows(catalogue: &Catalogue, batch: &RecordBatch) -> Result<Vec<Row>, PartError> {
+    let row = |id: &str| catalogue.row(id).ok_or_else(|| PartError(format!("it holds the unknown passage {id}")));
+    text_values(batch, "id")?.into_iter().map(row).collect()
+}
+
+fn digest<'a>(passages: impl Iterator<Item = &'a Passage>) -> String {
+    let mut hasher = blake3::Hasher::new();
+    for passage in passages {
+        for field in [&passage.id, &passage.text, &passage.kind, passage.entity.as_ref().unwrap_or(&String::new())] {
+            // Lengths first, so that no two lists of fields have the same bytes.
+            hasher.update(&(field.len() as u64).to_le_bytes());
+            hasher.update(field.as_bytes());
+        }
+    }
+    hasher.finalize().to_hex().to_string()
+}
+
+fn dir(root: &Path) -> PathBuf {
+    root.join(paths::INDEX).join("passages")
+}
+
+fn said(error: impl std::fmt::Display) -> PartError {
+    PartError(error.to_string())
+}
