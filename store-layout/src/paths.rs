@@ -16,6 +16,10 @@ pub const INBOX: &str = "inbox";
 pub const LOCAL: &str = ".cairn";
 /// Held (flock) by the kernel that owns the store.
 pub const LOCK: &str = ".cairn/kernel.lock";
+/// The machine whose work tree this is, so that a moved store is told from a cloned one.
+pub const MACHINE: &str = ".cairn/machine";
+/// What a kernel in the background says.
+pub const KERNEL_LOG: &str = ".cairn/kernel.log";
 /// Segments of the journal.
 pub const JOURNAL: &str = ".cairn/journal";
 /// Folded views, may be deleted.
