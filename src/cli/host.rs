@@ -1,0 +1,321 @@
+//! Being, or waiting for, the kernel: the one place where the command line touches the driver.
+//!
+//! A verb with `--wait` follows its run until it rests. If no kernel runs, the process becomes the
+//! kernel for that time, under the same lock; if one runs, its history is read as it grows; if that
+//! kernel ends meanwhile, the place is taken over.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicI32, Ordering},
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+use cairn_store_layout::{
+    CommandId, MachineId, RunId, paths, time::Span,
+    view::{KernelHealth, RunItem, RunStatus},
+};
+use clap::Args;
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+
+use super::{
+    context::Context,
+    failure::{Failure, chain, exit},
+};
+use crate::{
+    driver::{self, ServeOptions, StopFlag, Until},
+    store::{
+        Store, fsutil,
+        lock::{self, KernelLock},
+        reader::Reader,
+    },
+};
+
+/// How often a running kernel's history is looked at.
+const LOOK: Duration = Duration::from_millis(50);
+/// How long a history must stay as it is before the run counts as resting.
+const STILL: Duration = Duration::from_millis(150);
+/// How long a verb without `--wait` looks whether a running kernel takes its command.
+const GLANCE: Duration = Duration::from_secs(3);
+
+/// The flag `--wait`.
+#[derive(Debug, Clone, Copy, Args)]
+pub struct Wait {
+    /// Wait until the run rests, at most so long; be the kernel meanwhile if none runs.
+    /// Exit code then: 0 succeeded, 10 waits for a person, 1 failed
+    #[arg(long, value_name = "TIME", num_args = 0..=1, require_equals = true, default_missing_value = "3650d", value_parser = Span::parse)]
+    wait: Option<Span>,
+}
+
+impl Wait {
+    /// Tells whether the flag was given.
+    #[must_use]
+    pub fn is_set(self) -> bool {
+        self.wait.is_some()
+    }
+}
+
+/// What became of a command.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum State {
+    /// It is in a history.
+    Applied,
+    /// No kernel runs; the next one takes it.
+    Saved,
+    /// A kernel runs and has not taken it yet.
+    Sent,
+    /// The owner of the run is another machine; it travels with git.
+    Elsewhere,
+    /// The kernel took it and did not follow it, for this reason.
+    Refused(String),
+}
+
+impl State {
+    /// The word for scripts.
+    #[must_use]
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Applied => "applied",
+            Self::Saved => "saved",
+            Self::Sent => "sent",
+            Self::Elsewhere => "elsewhere",
+            Self::Refused(_) => "refused",
+        }
+    }
+
+    /// The sentence for a person.
+    #[must_use]
+    pub fn words(&self) -> String {
+        match self {
+            Self::Applied => "applied".to_owned(),
+            Self::Saved => "saved; applies when the kernel starts (cairn kernel start)".to_owned(),
+            Self::Sent => "sent; the kernel is busy and has not taken it yet".to_owned(),
+            Self::Elsewhere => "saved for the machine that owns the run; applies there after a git push".to_owned(),
+            Self::Refused(why) => format!("refused: {why}"),
+        }
+    }
+}
+
+/// A command and its run, after following both.
+#[derive(Debug, Clone)]
+pub struct Followed {
+    /// What became of the command.
+    pub state: State,
+    /// The run as it stands, if it has begun.
+    pub item: Option<RunItem>,
+}
+
+impl Followed {
+    /// The exit code of `--wait`.
+    #[must_use]
+    pub fn exit(&self) -> u8 {
+        match self.item.as_ref().map(|i| i.status) {
+            Some(RunStatus::Waiting | RunStatus::Running) => exit::WAITS,
+            Some(RunStatus::Failed | RunStatus::Canceled) | None => exit::FAILED,
+            Some(RunStatus::Succeeded) => exit::OK,
+        }
+    }
+}
+
+/// Follows `command` and its run: to rest with `--wait`, else for a glance.
+///
+/// # Errors
+/// When the kernel refused the command, the wait was too long, or the kernel failed.
+pub fn follow(
+    context: &Context,
+    reader: &mut Reader,
+    run: &RunId,
+    command: &CommandId,
+    wait: &Wait,
+) -> Result<Followed, Failure> {
+    let store = reader.store().clone();
+    let here = context.machine(&store)?;
+    if !store.path(&paths::command(&here, command)).exists() && addressed_elsewhere(&store, &here, command)? {
+        return Ok(Followed { state: State::Elsewhere, item: item(reader, run)? });
+    }
+    let followed = match wait.wait {
+        Some(limit) => to_rest(&store, &here, reader, run, command, limit)?,
+        None => glance(&store, &here, reader, run, command)?,
+    };
+    match followed.state {
+        State::Refused(why) => {
+            Err(Failure::new("refused", exit::STALE, "the kernel did not follow the command; nothing was changed")
+                .why(why)
+                .fix("look at what is there now: cairn inbox ls, cairn run ls"))
+        }
+        _ => Ok(followed),
+    }
+}
+
+/// Runs the kernel in the foreground until it is told to stop.
+///
+/// # Errors
+/// When another kernel runs, or this one fails.
+pub fn be_kernel(store: Store) -> Result<u8, Failure> {
+    let lock = KernelLock::take(store.root())?;
+    let (stop, _) = stop_on_signals()?;
+    serve(store, lock, Until::Stopped, stop)?;
+    // a signal is how a kernel is meant to be stopped, so this is success
+    Ok(exit::OK)
+}
+
+/// Reads where `run` stands; `None` while it has not begun.
+///
+/// # Errors
+/// When its history can not be read.
+pub fn item(reader: &mut Reader, run: &RunId) -> Result<Option<RunItem>, Failure> {
+    let Some(view) = reader.view(run)? else { return Ok(None) };
+    let commit = reader.commit(run)?;
+    Ok(Some(view.item(commit)))
+}
+
+fn glance(
+    store: &Store,
+    here: &MachineId,
+    reader: &mut Reader,
+    run: &RunId,
+    command: &CommandId,
+) -> Result<Followed, Failure> {
+    let end = Instant::now() + GLANCE;
+    loop {
+        if let Some(state) = taken(store, here, reader, run, command)? {
+            return Ok(Followed { state, item: item(reader, run)? });
+        }
+        let state = match lock::probe(store.root())? {
+            KernelHealth::Down => State::Saved,
+            KernelHealth::Running { .. } if Instant::now() >= end => State::Sent,
+            KernelHealth::Running { .. } => {
+                thread::sleep(LOOK);
+                continue;
+            }
+        };
+        return Ok(Followed { state, item: item(reader, run)? });
+    }
+}
+
+fn to_rest(
+    store: &Store,
+    here: &MachineId,
+    reader: &mut Reader,
+    run: &RunId,
+    command: &CommandId,
+    limit: Span,
+) -> Result<Followed, Failure> {
+    let end = Instant::now().checked_add(limit.std());
+    let late = || end.is_some_and(|end| Instant::now() >= end);
+    let file = store.path(&paths::command(here, command));
+    let mut last = (0, Instant::now());
+    let mut served = false;
+    loop {
+        let state = taken(store, here, reader, run, command)?;
+        if let Some(State::Refused(_)) = &state {
+            return Ok(Followed { state: State::Refused(refusal(store, here, command)), item: item(reader, run)? });
+        }
+        if let Some(view) = reader.view(run)? {
+            if view.records != last.0 {
+                last = (view.records, Instant::now());
+            }
+            let rests = view.status() != RunStatus::Running && !file.exists() && last.1.elapsed() >= STILL;
+            if state.is_some() && (rests || served) {
+                return Ok(Followed { state: State::Applied, item: item(reader, run)? });
+            }
+        }
+        if late() {
+            return Err(Failure::new("timed_out", exit::TIMED_OUT, format!("run {} did not come to rest in {limit}", run.short()))
+                .fix(format!("it goes on while a kernel runs; look at it: cairn run show {}", run.short())));
+        }
+        if let Some(lock) = KernelLock::try_take(store.root())? {
+            let (stop, signal) = stop_on_signals()?;
+            if let Some(end) = end {
+                let stop = stop.clone();
+                thread::spawn(move || {
+                    thread::sleep(end.saturating_duration_since(Instant::now()));
+                    stop.stop();
+                });
+            }
+            serve(store.clone(), lock, Until::AtRest(run.clone()), stop)?;
+            if let 1.. = signal.load(Ordering::SeqCst) {
+                let number = signal.load(Ordering::SeqCst);
+                return Err(Failure::new("interrupted", 128 + u8::try_from(number).unwrap_or(0), "stopped by a signal; nothing is lost")
+                    .fix("cairn kernel start, and the run goes on"));
+            }
+            served = true;
+            continue;
+        }
+        thread::sleep(LOOK);
+    }
+}
+
+/// What became of the command, once a kernel took it: it is the cause of a record, or its file is gone.
+fn taken(
+    store: &Store,
+    here: &MachineId,
+    reader: &Reader,
+    run: &RunId,
+    command: &CommandId,
+) -> Result<Option<State>, Failure> {
+    let gone = !store.path(&paths::command(here, command)).exists();
+    // read after the look at the file: a kernel writes the record before it removes the file
+    let history = reader.history(run)?;
+    let applied = history.is_some_and(|h| {
+        h.records.iter().any(|r| r.event.cause.as_ref() == Some(command) || (r.n == 0 && run.as_str() == command.as_str()))
+    });
+    Ok(match (applied, gone) {
+        (true, _) => Some(State::Applied),
+        (false, true) => Some(State::Refused(refusal(store, here, command))),
+        (false, false) => None,
+    })
+}
+
+/// What the machine's log says about a command that no history names.
+fn refusal(store: &Store, here: &MachineId, command: &CommandId) -> String {
+    let logs = fsutil::list(&store.path(&format!("log/{here}"))).unwrap_or_default();
+    for log in logs.iter().rev() {
+        let text = String::from_utf8(fsutil::read(&log.path()).ok().flatten().unwrap_or_default()).unwrap_or_default();
+        for line in text.lines().rev().filter(|l| l.contains(command.as_str())) {
+            let Ok(value) = serde_json::from_str::<serde_json::Value>(line) else { continue };
+            if let Some(why) = ["why", "reason", "message"].iter().find_map(|k| value.get(k)?.as_str()) {
+                return why.to_owned();
+            }
+        }
+    }
+    format!("see log/{here}/ in the store")
+}
+
+fn addressed_elsewhere(store: &Store, here: &MachineId, command: &CommandId) -> Result<bool, Failure> {
+    for machine in fsutil::list(&store.path(paths::INBOX))? {
+        if machine.file_name().to_string_lossy() != here.as_str() && machine.path().join(format!("{command}.json")).exists() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// A flag that the first SIGINT, SIGTERM or SIGHUP sets, and which one it was. A second one ends the
+/// process at once: whatever was acknowledged is on disk.
+fn stop_on_signals() -> Result<(StopFlag, Arc<AtomicI32>), Failure> {
+    let stop = StopFlag::new();
+    let which = Arc::new(AtomicI32::new(0));
+    let mut signals = signal_hook::iterator::Signals::new([SIGINT, SIGTERM, SIGHUP])
+        .map_err(|e| Failure::failed("signals", format!("cannot listen to signals: {e}")))?;
+    let (flag, number) = (stop.clone(), Arc::clone(&which));
+    thread::spawn(move || {
+        for signal in signals.forever() {
+            if number.swap(signal, Ordering::SeqCst) != 0 {
+                signal_hook::low_level::exit(128 + signal);
+            }
+            flag.stop();
+        }
+    });
+    Ok((stop, which))
+}
+
+fn serve(store: Store, lock: KernelLock, until: Until, stop: StopFlag) -> Result<(), Failure> {
+    let done = driver::serve(store, lock, ServeOptions { until }, stop);
+    done.map(|_| ()).map_err(|error| {
+        Failure::failed("kernel_failed", format!("the kernel stopped: {}", chain(&error)))
+            .fix("what was acknowledged is on disk; see cairn verify, then start again")
+    })
+}

@@ -1,0 +1,111 @@
+//! Commands for a kernel: files in `inbox/<machine>/`, written once.
+//!
+//! Whoever can write a file there can speak to the kernel; this is how our own verbs do it. Nothing
+//! here judges a command: only the kernel does, when it takes the file.
+
+use cairn_store_layout::{
+    CommandId, MachineId,
+    command::{COMMAND_BYTES_MAX, Command, SCHEMA, Verb},
+    ids::ulid_from,
+    paths,
+};
+use jiff::Timestamp;
+
+use super::{Store, error::Result, fsutil, random};
+
+/// Puts a command for `machine` into the inbox, durably, and answers its id.
+///
+/// # Errors
+/// When the file system refuses; nothing was asked then.
+pub fn submit(store: &Store, machine: &MachineId, verb: Verb, by: &str) -> Result<CommandId> {
+    let at = Timestamp::now();
+    let millis = u64::try_from(at.as_millisecond()).unwrap_or_default();
+    let id = CommandId::new(ulid_from(millis, random())).expect("a ulid is a command id");
+    let command = Command { schema: SCHEMA.to_owned(), id: id.clone(), at, by: by.to_owned(), verb };
+    let mut text = serde_json::to_string_pretty(&command).expect("a command holds only JSON types");
+    text.push('\n');
+    fsutil::write(&store.path(&paths::command(machine, &id)), text.as_bytes())?;
+    Ok(id)
+}
+
+/// A file of the inbox as found.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Pending {
+    /// Its path from the store's root.
+    pub path: String,
+    /// The command, or why the file is none.
+    pub command: std::result::Result<Command, String>,
+}
+
+/// All files of the inbox, of every machine, by machine and then in the order they were written.
+///
+/// # Errors
+/// When the file system refuses.
+pub fn pending(store: &Store) -> Result<Vec<Pending>> {
+    let mut all = Vec::new();
+    for machine in fsutil::list(&store.path(paths::INBOX))? {
+        if !machine.file_type().is_ok_and(|t| t.is_dir()) {
+            continue;
+        }
+        for entry in fsutil::list(&machine.path())? {
+            let name = entry.file_name().to_string_lossy().into_owned();
+            if name.starts_with('.') || !name.ends_with(".json") {
+                continue;
+            }
+            let path = format!("{}/{}/{name}", paths::INBOX, machine.file_name().to_string_lossy());
+            let command = if !entry.file_type().is_ok_and(|t| t.is_file()) {
+                Err("it is not a plain file".to_owned())
+            } else {
+                // taken by a kernel between listing and reading: no longer pending
+                let Some(bytes) = fsutil::read(&entry.path())? else { continue };
+                read(&name, &bytes)
+            };
+            all.push(Pending { path, command });
+        }
+    }
+    Ok(all)
+}
+
+/// Reads the file `name` of an inbox.
+///
+/// # Errors
+/// A sentence saying why it is no command.
+pub fn read(name: &str, bytes: &[u8]) -> std::result::Result<Command, String> {
+    if bytes.len() > COMMAND_BYTES_MAX {
+        return Err(format!("it has {} bytes; at most {COMMAND_BYTES_MAX} are allowed", bytes.len()));
+    }
+    let command: Command = serde_json::from_slice(bytes).map_err(|e| e.to_string())?;
+    if command.schema != SCHEMA {
+        return Err(format!("its schema is `{}`, not `{SCHEMA}`", command.schema));
+    }
+    if name.strip_suffix(".json") != Some(command.id.as_str()) {
+        return Err(format!("it names itself {}", command.id));
+    }
+    Ok(command)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::testing::bare_store;
+
+    #[test]
+    fn a_submitted_command_is_pending_and_strangers_are_told() {
+        let (_dir, store) = bare_store();
+        let machine = MachineId::new("m000000000").unwrap();
+        assert_eq!(pending(&store).unwrap(), []);
+        let verb = Verb::RunStart { workflow: "chase".to_owned(), input: serde_json::json!({"as_of": "2026-11-22"}) };
+        let id = submit(&store, &machine, verb.clone(), "jo").unwrap();
+        let dir = store.path(&paths::inbox(&machine));
+        std::fs::write(dir.join("x.json"), "{").unwrap();
+        std::fs::write(dir.join(".half.json"), "{").unwrap();
+
+        let all = pending(&store).unwrap();
+        assert_eq!(all.len(), 2);
+        let first = all[0].command.as_ref().unwrap();
+        assert_eq!((&first.id, &first.verb, first.by.as_str()), (&id, &verb, "jo"));
+        assert!(all[1].command.is_err());
+        let renamed = std::fs::read(store.path(&all[0].path)).unwrap();
+        assert!(read("other.json", &renamed).unwrap_err().contains("names itself"));
+    }
+}

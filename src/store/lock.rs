@@ -1,0 +1,171 @@
+//! One kernel a store: an advisory lock that the system releases when its holder dies.
+//!
+//! The lock is `flock` on `.cairn/kernel.lock`, never the presence of the file and never the process
+//! id in it, which is written for messages only. Network file systems are refused, because their
+//! locks and syncs promise less than they say.
+
+use std::{
+    fs::{File, OpenOptions, TryLockError},
+    io::{Read as _, Seek as _, Write as _},
+    path::{Path, PathBuf},
+    thread,
+    time::Duration,
+};
+
+use cairn_store_layout::{paths, view::KernelHealth};
+
+use super::{
+    error::{Result, StoreError},
+    fsutil::{self, At as _},
+};
+
+/// A probe holds a shared lock for microseconds; a kernel that starts in that moment waits it out.
+const PROBE_GRACE: [Duration; 20] = [Duration::from_millis(2); 20];
+
+/// The right to be the kernel of a store, until dropped.
+#[derive(Debug)]
+pub struct KernelLock {
+    root: PathBuf,
+    // closing the file releases the lock
+    _file: File,
+}
+
+impl KernelLock {
+    /// Takes the lock of the store at `root`; `None` when a kernel runs.
+    ///
+    /// # Errors
+    /// When the store lies on a network file system or the lock file can not be used.
+    pub fn try_take(root: &Path) -> Result<Option<Self>> {
+        let root = root.canonicalize().at("resolve", root)?;
+        if let Some(kind) = network_disk(&root)? {
+            return Err(StoreError::NetworkDisk { root, kind });
+        }
+        let path = root.join(paths::LOCK);
+        fsutil::create_dirs(&root.join(paths::LOCAL))?;
+        let mut file = open(&path)?;
+        let mut waits = PROBE_GRACE.iter();
+        loop {
+            match file.try_lock() {
+                Ok(()) => break,
+                Err(TryLockError::WouldBlock) => match waits.next() {
+                    Some(wait) => thread::sleep(*wait),
+                    None => return Ok(None),
+                },
+                Err(TryLockError::Error(e)) => return Err(e).at("lock", &path)?,
+            }
+        }
+        let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+        let text = format!("pid {}\nboot {}\n", std::process::id(), boot.trim());
+        file.set_len(0).at("write", &path)?;
+        file.rewind().at("write", &path)?;
+        file.write_all(text.as_bytes()).at("write", &path)?;
+        Ok(Some(Self { root, _file: file }))
+    }
+
+    /// Like [`KernelLock::try_take`], with the holder as the error.
+    ///
+    /// # Errors
+    /// [`StoreError::Held`] when a kernel runs, and those of [`KernelLock::try_take`].
+    pub fn take(root: &Path) -> Result<Self> {
+        match Self::try_take(root)? {
+            Some(lock) => Ok(lock),
+            None => Err(StoreError::Held { root: root.to_owned(), pid: pid(root) }),
+        }
+    }
+
+    /// The store it belongs to, canonical.
+    #[must_use]
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+}
+
+/// Tells whether a kernel runs on the store at `root`. Takes nothing and waits for nobody.
+///
+/// # Errors
+/// When the lock file can not be used.
+pub fn probe(root: &Path) -> Result<KernelHealth> {
+    let path = root.join(paths::LOCK);
+    let file = match File::open(&path) {
+        Ok(file) => file,
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(KernelHealth::Down),
+        Err(e) => return Err(e).at("open", &path)?,
+    };
+    match file.try_lock_shared() {
+        Ok(()) => Ok(KernelHealth::Down),
+        Err(TryLockError::WouldBlock) => Ok(KernelHealth::Running { pid: pid(root) }),
+        Err(TryLockError::Error(e)) => Err(e).at("lock", &path)?,
+    }
+}
+
+/// The kind of network file system that `path` lies on, if it does.
+///
+/// # Errors
+/// When the file system can not be asked.
+pub fn network_disk(path: &Path) -> Result<Option<&'static str>> {
+    let kind = rustix::fs::statfs(path).at("ask the file system of", path)?.f_type;
+    // the magic numbers of linux/magic.h; the type of the field differs between architectures
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "all magic numbers have 32 bits")]
+    let kind = kind as u32;
+    Ok(match kind {
+        0x0000_6969 => Some("NFS"),
+        0x0000_517b | 0xfe53_4d42 => Some("SMB"),
+        0xff53_4d42 => Some("CIFS"),
+        0x00c3_6400 => Some("Ceph"),
+        0x5346_414f | 0x6b41_4653 => Some("AFS"),
+        0x7375_7245 => Some("Coda"),
+        0x0000_564c => Some("NCP"),
+        0x0bd0_0bd0 => Some("Lustre"),
+        0x0116_1970 => Some("GFS2"),
+        _ => None,
+    })
+}
+
+fn open(path: &Path) -> Result<File> {
+    // not truncated on opening: the holder's process id must stay readable
+    Ok(OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path).at("open", path)?)
+}
+
+fn pid(root: &Path) -> Option<u32> {
+    let mut text = String::new();
+    File::open(root.join(paths::LOCK)).ok()?.take(256).read_to_string(&mut text).ok()?;
+    text.lines().find_map(|l| l.strip_prefix("pid ")?.parse().ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_one_holds_the_lock_and_the_others_see_who() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path();
+        assert_eq!(probe(root).unwrap(), KernelHealth::Down);
+        let lock = KernelLock::take(root).unwrap();
+        let me = Some(std::process::id());
+        assert_eq!(probe(root).unwrap(), KernelHealth::Running { pid: me });
+        assert!(KernelLock::try_take(root).unwrap().is_none());
+        assert!(matches!(KernelLock::take(root), Err(StoreError::Held { pid, .. }) if pid == me));
+        drop(lock);
+        assert_eq!(probe(root).unwrap(), KernelHealth::Down, "the file stays, the lock does not");
+        assert!(KernelLock::try_take(root).unwrap().is_some());
+    }
+
+    #[test]
+    fn probing_does_not_keep_a_kernel_from_starting() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path();
+        drop(KernelLock::take(root).unwrap());
+        std::thread::scope(|s| {
+            s.spawn(|| {
+                for _ in 0..500 {
+                    probe(root).unwrap();
+                    std::thread::sleep(Duration::from_micros(50));
+                }
+            });
+            for _ in 0..50 {
+                drop(KernelLock::take(root).unwrap());
+            }
+        });
+    }
+}

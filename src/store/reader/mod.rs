@@ -1,0 +1,216 @@
+//! Reading a store beside a running kernel: lists, single runs, and the snapshot of the interface.
+//!
+//! Takes no lock and changes nothing but derived files under `.cairn/views/`, which may be deleted
+//! at any time. A history that can not be read is told, never skipped in silence, and never keeps
+//! the others from being shown.
+
+mod commits;
+mod days;
+pub mod history;
+mod resolve;
+
+use std::collections::BTreeMap;
+
+use cairn_store_layout::{
+    MachineId, RunId,
+    definition::Problem,
+    paths,
+    view::{Health, InboxItem, MemoryUse, RunItem, RunView, Snapshot},
+};
+use jiff::Timestamp;
+
+pub use self::{
+    history::{History, Unreadable},
+    resolve::Unresolved,
+};
+use super::{
+    Store,
+    error::{Result, StoreError},
+    identity, inbox, lock,
+};
+
+/// Decided requests that a snapshot holds beside the open ones.
+const DECIDED_SHOWN: usize = 50;
+/// Runs that a snapshot holds.
+const RUNS_SHOWN: usize = 500;
+
+/// Reads one store, and remembers what it read.
+#[derive(Debug)]
+pub struct Reader {
+    store: Store,
+    days: BTreeMap<String, days::Day>,
+    commits: commits::Commits,
+    unreadable: Vec<String>,
+}
+
+/// What the caller of [`Reader::snapshot`] knows and histories do not.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Surroundings {
+    /// Definitions that can not be used as they stand.
+    pub problems: Vec<Problem>,
+    /// Names of the workflows.
+    pub workflows: Vec<String>,
+}
+
+impl Reader {
+    /// A reader of `store` that has read nothing yet.
+    #[must_use]
+    pub fn new(store: Store) -> Self {
+        let commits = commits::Commits::load(store.root());
+        Self { store, days: BTreeMap::new(), commits, unreadable: Vec::new() }
+    }
+
+    /// The store.
+    #[must_use]
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// Takes in what changed since the last call. Cost: one `stat` a run, one fold a changed run.
+    ///
+    /// # Errors
+    /// When folders can not be listed or the repository can not be read.
+    pub fn refresh(&mut self) -> Result<()> {
+        let root = self.store.root().to_owned();
+        let mut unreadable = Vec::new();
+        let mut days = BTreeMap::new();
+        for folder in days::all(&root)? {
+            let mut day = self.days.remove(&folder).unwrap_or_else(|| days::Day::load(&root, &folder));
+            day.update(&root, &folder, &mut unreadable)?;
+            days.insert(folder, day);
+        }
+        self.days = days;
+        self.unreadable = unreadable.iter().map(ToString::to_string).collect();
+        self.commits.update(&root)
+    }
+
+    /// All runs, newest first, as of the last [`Reader::refresh`].
+    pub fn runs(&self) -> impl Iterator<Item = RunItem> + '_ {
+        let entries = self.days.values().rev().flat_map(|day| day.entries.values().rev());
+        entries.map(|e| RunItem { commit: self.commits.of(&e.item.run), ..e.item.clone() })
+    }
+
+    /// Open requests and the latest decided ones of every run, as of the last [`Reader::refresh`].
+    pub fn requests(&self) -> impl Iterator<Item = &InboxItem> {
+        self.days.values().flat_map(|day| day.entries.values()).flat_map(|e| &e.requests)
+    }
+
+    /// Requests as the Inbox lists them: open ones by age, then at most `decided` decided ones, the
+    /// latest first.
+    #[must_use]
+    pub fn inbox(&self, decided: usize) -> Vec<InboxItem> {
+        let (mut open, mut over): (Vec<_>, Vec<_>) = self.requests().cloned().partition(InboxItem::is_open);
+        open.sort_by(|a, b| (a.opened, &a.run, &a.id).cmp(&(b.opened, &b.run, &b.id)));
+        over.sort_by(|a, b| (decided_at(b), &b.id).cmp(&(decided_at(a), &a.id)));
+        over.truncate(decided);
+        open.extend(over);
+        open
+    }
+
+    /// Histories that could not be read at the last [`Reader::refresh`], and why.
+    #[must_use]
+    pub fn unreadable(&self) -> &[String] {
+        &self.unreadable
+    }
+
+    /// The history of `run`; `None` when there is none.
+    ///
+    /// # Errors
+    /// When it can not be read.
+    pub fn history(&self, run: &RunId) -> Result<Option<History>, Unreadable> {
+        history::read(self.store.root(), run)
+    }
+
+    /// Everything that is shown of `run`; `None` while it has no whole record.
+    ///
+    /// # Errors
+    /// When its history can not be read.
+    pub fn view(&self, run: &RunId) -> Result<Option<RunView>, Unreadable> {
+        match self.history(run)? {
+            Some(history) if !history.records.is_empty() => history.fold(&paths::run(run)).map(Some),
+            _ => Ok(None),
+        }
+    }
+
+    /// The commit that holds the latest rest of `run`, as of now.
+    ///
+    /// # Errors
+    /// When the repository can not be read.
+    pub fn commit(&mut self, run: &RunId) -> Result<Option<String>> {
+        self.commits.update(&self.store.root().to_owned())?;
+        Ok(self.commits.of(run))
+    }
+
+    /// How the store is.
+    ///
+    /// # Errors
+    /// When the lock file or the inbox can not be read.
+    pub fn health(&self) -> Result<Health> {
+        let commands = inbox::pending(&self.store)?.len();
+        Ok(Health {
+            kernel: lock::probe(self.store.root())?,
+            commands_waiting: u32::try_from(commands).unwrap_or(u32::MAX),
+            unreadable: self.unreadable.clone(),
+        })
+    }
+
+    /// Everything the interface shows, as of `now`.
+    ///
+    /// # Errors
+    /// When the store can not be read at all; single unreadable histories are part of the answer.
+    pub fn snapshot(&mut self, now: Timestamp, around: Surroundings) -> Result<Snapshot> {
+        self.refresh()?;
+        Ok(Snapshot {
+            store: self.store.name(),
+            machine: self.machine(),
+            as_of: now,
+            health: self.health()?,
+            inbox: self.inbox(DECIDED_SHOWN),
+            runs: self.runs().take(RUNS_SHOWN).collect(),
+            problems: around.problems,
+            workflows: around.workflows,
+        })
+    }
+
+    /// This machine, if it has joined the store.
+    #[must_use]
+    pub fn machine(&self) -> Option<MachineId> {
+        identity::known(&self.store).ok().flatten()
+    }
+
+    /// How much is remembered: lines of passages, of all machines.
+    ///
+    /// # Errors
+    /// When they can not be read.
+    pub fn memory_use(&self) -> Result<MemoryUse> {
+        let mut passages = 0;
+        for machine in super::fsutil::list(&self.store.path("memory/passages"))? {
+            for month in super::fsutil::list(&machine.path())? {
+                let bytes = super::fsutil::read(&month.path())?.unwrap_or_default();
+                passages += bytes.iter().filter(|b| **b == b'\n').count() as u64;
+            }
+        }
+        Ok(MemoryUse { passages })
+    }
+}
+
+impl From<Unreadable> for StoreError {
+    fn from(error: Unreadable) -> Self {
+        match error {
+            Unreadable::Fs(e) => Self::Fs(e),
+            other => Self::BadHistory { why: other.to_string() },
+        }
+    }
+}
+
+fn decided_at(item: &InboxItem) -> Timestamp {
+    use cairn_store_layout::view::ItemState as S;
+    match &item.state {
+        S::Waiting => item.opened,
+        S::Approved { at, .. }
+        | S::Denied { at, .. }
+        | S::Answered { at, .. }
+        | S::Expired { at }
+        | S::Withdrawn { at } => *at,
+    }
+}
