@@ -1,0 +1,72 @@
+//! The built-in `memory` connector: remember a passage with its source, recall what is known.
+
+use std::collections::BTreeMap;
+
+use cairn_store_layout::passage::{Passage, Source, TEXT_BYTES_MAX};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::no_operation;
+use crate::effects::{Attempt, Done, Fault, RecallQuery, typed};
+
+/// Most hits of one recall.
+const HITS_MAX: usize = 50;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RememberInput {
+    text: String,
+    #[serde(default)]
+    kind: Option<String>,
+    #[serde(default)]
+    entity: Option<String>,
+    #[serde(default)]
+    labels: BTreeMap<String, String>,
+    #[serde(default)]
+    supersedes: Vec<String>,
+}
+
+pub(super) async fn call(attempt: &Attempt<'_>, operation: &str, input: &Value) -> Result<Done, Fault> {
+    match operation {
+        "recall" => {
+            let query: RecallQuery = typed("memory.recall", input)?;
+            if query.limit == 0 || query.limit > HITS_MAX {
+                return Err(Fault::hard("bad_input", format!("`limit` must be 1 to {HITS_MAX}, not {}", query.limit)));
+            }
+            let hits = attempt.world.memory.recall(query).await.map_err(|why| Fault::soft("memory", why))?;
+            Ok(Done::of(json!({ "hits": hits })))
+        }
+        "remember" => remember(attempt, typed("memory.remember", input)?),
+        other => Err(no_operation("the memory connector", other, &["recall", "remember"])),
+    }
+}
+
+/// Hands the passage on; the caller stores it together with the receipt, so that there is never one
+/// without the other.
+fn remember(attempt: &Attempt<'_>, input: RememberInput) -> Result<Done, Fault> {
+    let text = input.text.trim();
+    if text.is_empty() {
+        return Err(Fault::hard("bad_input", "there is nothing to remember: `text` is empty"));
+    }
+    if text.len() > TEXT_BYTES_MAX {
+        let message = format!("`text` has {} bytes; a passage has at most {TEXT_BYTES_MAX}", text.len());
+        return Err(Fault::hard("too_large", message));
+    }
+    let effect = &attempt.job.effect;
+    let source =
+        Source::Run { run: effect.run.clone(), step: effect.step.clone(), iteration: effect.iteration.clone() };
+    let passage = Passage {
+        id: Passage::derive_id(&source, "0"),
+        recorded_at: attempt.job.at,
+        text: text.to_owned(),
+        kind: input.kind.filter(|k| !k.is_empty()).unwrap_or_else(|| "note".to_owned()),
+        entity: input.entity.filter(|e| !e.is_empty()),
+        labels: input.labels,
+        source,
+        valid_from: None,
+        valid_to: None,
+        supersedes: input.supersedes,
+    };
+    let output = json!({ "passage": passage.id });
+    Ok(Done { passages: vec![passage], ..Done::of(output) })
+}

@@ -1,0 +1,158 @@
+//! The HTTP client and the reading of replies: no redirects, no proxy variables, bounded bodies.
+
+use std::time::Duration;
+
+use cairn_store_layout::event::FailureClass;
+use futures::StreamExt;
+use reqwest::{RequestBuilder, Response, StatusCode, header};
+
+use super::{Attempt, Fault, brief};
+
+/// The longest body of a reply, in bytes.
+pub const BODY_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// How long a connection may take to be made.
+pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Makes the client for all connectors and agents.
+///
+/// A redirect is answered like any unexpected status: following it could carry a key to another host.
+///
+/// # Errors
+/// When the system's certificates can not be used.
+pub fn client() -> Result<reqwest::Client, reqwest::Error> {
+    // fails only when a provider is installed already, which is as good
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    reqwest::Client::builder()
+        .redirect(reqwest::redirect::Policy::none())
+        .no_proxy()
+        .connect_timeout(CONNECT_TIMEOUT)
+        .user_agent(concat!("cairn/", env!("CARGO_PKG_VERSION")))
+        .build()
+}
+
+/// A reply, read to its end.
+pub(crate) struct Reply {
+    pub(crate) status: StatusCode,
+    pub(crate) retry_after: Option<Duration>,
+    pub(crate) body: Vec<u8>,
+}
+
+impl Reply {
+    /// The failure that this status stands for.
+    pub(crate) fn fault(&self, whom: &str) -> Fault {
+        status_fault(whom, self.status, self.retry_after, &String::from_utf8_lossy(&self.body))
+    }
+}
+
+/// Sends a request and gives back the head of the reply.
+///
+/// The request counts as departed unless the connection was never made.
+pub(crate) async fn send(attempt: &Attempt<'_>, whom: &str, request: RequestBuilder) -> Result<Response, Fault> {
+    attempt.depart();
+    match request.send().await {
+        Ok(response) => Ok(response),
+        Err(error) if error.is_builder() => {
+            attempt.answered();
+            Err(Fault::hard("bad_request", format!("{whom}: the request can not be made: {}", chain(&error))))
+        }
+        Err(error) if error.is_connect() => {
+            attempt.answered();
+            Err(Fault::soft("connect", format!("{whom} can not be reached: {}", chain(&error))))
+        }
+        Err(error) => Err(attempt.lost("network", format!("{whom} gave no reply: {}", chain(&error)))),
+    }
+}
+
+impl Reply {
+    /// Reads the body of a reply, at most [`BODY_BYTES_MAX`] bytes.
+    pub(crate) async fn read(attempt: &Attempt<'_>, whom: &str, response: Response) -> Result<Self, Fault> {
+        let (status, retry_after) = (response.status(), retry_after(&response));
+        let mut body = Vec::new();
+        let mut parts = response.bytes_stream();
+        while let Some(part) = parts.next().await {
+            match part {
+                Ok(part) if body.len() + part.len() <= BODY_BYTES_MAX => body.extend_from_slice(&part),
+                Ok(_) => {
+                    settle(attempt, status);
+                    let message = format!("the reply of {whom} ({status}) is longer than {BODY_BYTES_MAX} bytes");
+                    return Err(Fault::hard("too_large", message));
+                }
+                Err(error) => {
+                    settle(attempt, status);
+                    return Err(attempt.lost("network", format!("the reply of {whom} broke off: {}", chain(&error))));
+                }
+            }
+        }
+        settle(attempt, status);
+        Ok(Self { status, retry_after, body })
+    }
+}
+
+/// A refusal is a clear answer from its first line; a success is clear enough to know it happened.
+/// Errors of the server and of what stands before it leave open whether the request took effect.
+fn settle(attempt: &Attempt<'_>, status: StatusCode) {
+    if !status.is_server_error() {
+        attempt.answered();
+    }
+}
+
+/// The failure that an HTTP status stands for.
+fn status_fault(whom: &str, status: StatusCode, pause: Option<Duration>, body: &str) -> Fault {
+    let class = match status.as_u16() {
+        408 | 425 | 429 => FailureClass::Soft,
+        500..=599 if status != StatusCode::NOT_IMPLEMENTED => FailureClass::Soft,
+        _ => FailureClass::Hard,
+    };
+    let wait = pause.map_or(String::new(), |p| format!(" (asks to wait {} s)", p.as_secs()));
+    let said = if body.trim().is_empty() { String::new() } else { format!(": {}", brief(body)) };
+    Fault::failed(class, format!("http_{}", status.as_u16()), format!("{whom} answered {status}{wait}{said}"))
+        .after(pause)
+}
+
+/// The pause that `Retry-After` asks for, in seconds or as a date, at most a day.
+fn retry_after(response: &Response) -> Option<Duration> {
+    const PAUSE_MAX: Duration = Duration::from_secs(24 * 3600);
+    let text = response.headers().get(header::RETRY_AFTER)?.to_str().ok()?.trim();
+    let pause = match text.parse::<u64>() {
+        Ok(seconds) => Duration::from_secs(seconds),
+        // counted from the server's own date, so that our clock does not matter
+        Err(_) => {
+            let then = jiff::fmt::rfc2822::parse(text).ok()?;
+            let now = response.headers().get(header::DATE)?.to_str().ok()?;
+            let now = jiff::fmt::rfc2822::parse(now).ok()?;
+            Duration::try_from(then.timestamp().duration_since(now.timestamp())).ok()?
+        }
+    };
+    Some(pause.min(PAUSE_MAX))
+}
+
+/// Whether a URL stays on this machine.
+pub(crate) fn is_loopback(url: &str) -> bool {
+    let Ok(url) = reqwest::Url::parse(url) else { return false };
+    let host = url.host_str().unwrap_or("");
+    let bare = host.trim_start_matches('[').trim_end_matches(']');
+    host == "localhost" || bare.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
+}
+
+/// Refuses to send a key in clear text over a network.
+pub(crate) fn guard_key(url: &str) -> Result<(), Fault> {
+    if url.starts_with("https://") || is_loopback(url) {
+        return Ok(());
+    }
+    let message = "the key would travel in clear text; use https, or a server on this machine without TLS";
+    Err(Fault::hard("plain_http", format!("{url}: {message}")))
+}
+
+/// An error with its causes, without the URL: a key has been seen in query strings before.
+fn chain(error: &reqwest::Error) -> String {
+    let mut text = if error.is_timeout() { "timed out".to_owned() } else { String::new() };
+    let mut cause = std::error::Error::source(error);
+    while let Some(inner) = cause {
+        if !text.is_empty() {
+            text.push_str(": ");
+        }
+        text.push_str(&inner.to_string());
+        cause = inner.source();
+    }
+    if text.is_empty() { "the connection failed".to_owned() } else { text }
+}

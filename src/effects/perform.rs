@@ -1,0 +1,192 @@
+//! Carries one attempt out: deadline, output check, size limit, redaction.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use cairn_store_layout::{
+    canonical,
+    event::Usage,
+    payload::{EffectClass, Request},
+};
+use serde_json::Value;
+
+use super::{Artifact, Doer, Done, Failed, Fault, Job, Schema, World, program};
+use crate::{agents, connectors};
+
+/// The largest output of one step, as canonical JSON. Bigger things belong in files.
+pub const RESULT_BYTES_MAX: usize = 768 * 1024;
+
+/// Does what `job` says, once.
+///
+/// Dropping the future stops the attempt: programs are killed with their group, connections closed.
+///
+/// # Errors
+/// [`Fault::Failed`] when it was not done or its result is not usable; [`Fault::Unknown`] when an
+/// effect that must leave at most once may have left.
+pub async fn perform(world: &World, job: &Job) -> Result<Done, Fault> {
+    let attempt = Attempt { world, job, state: Mutex::default() };
+    let result = match tokio::time::timeout(job.timeout, attempt.carry_out()).await {
+        Ok(result) => result.and_then(|done| attempt.check(done)),
+        Err(_) => Err(attempt.lost(
+            "timeout",
+            format!("{} took longer than its {} s", job.effect.request.name(), job.timeout.as_secs_f32()),
+        )),
+    };
+    hide(world, attempt.settle(result))
+}
+
+/// One attempt under way.
+pub(crate) struct Attempt<'a> {
+    pub(crate) world: &'a World,
+    pub(crate) job: &'a Job,
+    state: Mutex<State>,
+}
+
+/// What must outlive the future of the attempt, should its time run out.
+#[derive(Default)]
+struct State {
+    /// Set while bytes that can take effect are on their way and no clear reply has come back.
+    departed: bool,
+    usage: Usage,
+    artifacts: Vec<Artifact>,
+}
+
+impl Attempt<'_> {
+    /// To be called right before the first byte that can take effect.
+    pub(crate) fn depart(&self) {
+        self.state().departed = true;
+    }
+
+    /// To be called when the other side has answered clearly, be it yes or no.
+    pub(crate) fn answered(&self) {
+        self.state().departed = false;
+    }
+
+    /// Says what has been used up so far, the most it can be while a reply is outstanding.
+    pub(crate) fn spent(&self, usage: Usage) {
+        self.state().usage = usage;
+    }
+
+    /// Keeps a payload, however the attempt ends.
+    pub(crate) fn keep(&self, name: &str, bytes: impl Into<Vec<u8>>) {
+        self.state().artifacts.push(Artifact { name: name.to_owned(), bytes: bytes.into() });
+    }
+
+    /// No clear reply came: `unknown` if the effect may have left and must not leave twice, else soft.
+    pub(crate) fn lost(&self, code: &str, message: String) -> Fault {
+        if self.job.effect.class == EffectClass::Once && self.state().departed {
+            return Fault::Unknown {
+                message: format!("{message}; it may have taken effect, so it is not sent again by itself"),
+            };
+        }
+        Fault::soft(code, message)
+    }
+
+    /// Adds what was used up and kept.
+    fn settle(&self, result: Result<Done, Fault>) -> Result<Done, Fault> {
+        let State { usage, artifacts, .. } = std::mem::take(&mut *self.state());
+        match result {
+            Ok(done) => Ok(Done { usage, artifacts, ..done }),
+            Err(Fault::Failed(failed)) => Err(Fault::Failed(Box::new(Failed { usage, artifacts, ..*failed }))),
+            Err(unknown) => Err(unknown),
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        // nothing that holds the lock can panic half way through a change
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn carry_out(&self) -> Result<Done, Fault> {
+        match (&self.job.doer, &self.job.effect.request) {
+            (Doer::Agent(agent), Request::Agent { input, prompt, template, .. }) => {
+                let ask = agents::Ask { input, prompt: prompt.as_deref(), template: template.as_deref() };
+                agents::answer(self, agent, &ask).await
+            }
+            (Doer::Connector(connector), Request::Call { operation, input, .. }) => {
+                connectors::call(self, connector, operation, input).await
+            }
+            (Doer::Program, Request::Run { argv, stdin, .. }) => program::run(self, argv, stdin.as_deref()).await,
+            (_, request) => {
+                Err(Fault::hard("mismatch", format!("`{}` was given to the wrong kind of doer", request.name())))
+            }
+        }
+    }
+
+    /// The schema that the step's output must satisfy, if it names one.
+    pub(crate) fn schema(&self) -> Result<Option<Schema>, Fault> {
+        self.job.effect.request.schema().map(|file| Schema::parse(file, self.job.file(file)?)).transpose()
+    }
+
+    fn check(&self, done: Done) -> Result<Done, Fault> {
+        if let Some(schema) = self.schema()?
+            && let Err(why) = schema.check(&done.output)
+        {
+            return Err(self.unusable("schema", format!("the output does not fit {}: {why}", schema.name())));
+        }
+        let bytes = canonical::bytes(&done.output).len();
+        if bytes > RESULT_BYTES_MAX {
+            let message = format!("the output has {bytes} bytes; at most {RESULT_BYTES_MAX} are kept");
+            return Err(self.unusable("too_large", message));
+        }
+        Ok(done)
+    }
+
+    /// It was done, but what came back can not be used. A person must know both.
+    pub(crate) fn unusable(&self, code: &str, message: String) -> Fault {
+        match self.job.effect.class {
+            EffectClass::None | EffectClass::Read => Fault::hard(code, message),
+            EffectClass::Idempotent | EffectClass::Once => {
+                Fault::hard(code, format!("{message}; the effect itself was carried out"))
+            }
+        }
+    }
+}
+
+fn hide(world: &World, result: Result<Done, Fault>) -> Result<Done, Fault> {
+    let redactor = world.secrets.redactor();
+    if redactor.is_idle() {
+        return result;
+    }
+    match result {
+        Ok(mut done) => {
+            done.output = redactor.value(done.output);
+            for artifact in &mut done.artifacts {
+                artifact.bytes = redactor.bytes(&artifact.bytes);
+            }
+            for passage in &mut done.passages {
+                passage.text = redactor.text(&passage.text);
+                for label in passage.labels.values_mut() {
+                    *label = redactor.text(label);
+                }
+            }
+            done.usage.model = done.usage.model.map(|m| redactor.text(&m));
+            Ok(done)
+        }
+        Err(Fault::Unknown { message }) => Err(Fault::Unknown { message: redactor.text(&message) }),
+        Err(Fault::Failed(failed)) => {
+            let Failed { class, code, message, mut usage, mut artifacts, retry_after } = *failed;
+            for artifact in &mut artifacts {
+                artifact.bytes = redactor.bytes(&artifact.bytes);
+            }
+            usage.model = usage.model.map(|m| redactor.text(&m));
+            let (code, message) = (redactor.text(&code), redactor.text(&message));
+            Err(Fault::Failed(Box::new(Failed { class, code, message, usage, artifacts, retry_after })))
+        }
+    }
+}
+
+/// Shortens text of unknown size for a message.
+pub(crate) fn brief(text: &str) -> String {
+    const CHARS_MAX: usize = 300;
+    let text = text.trim();
+    match text.char_indices().nth(CHARS_MAX) {
+        Some((end, _)) => format!("{}...", &text[..end]),
+        None => text.to_owned(),
+    }
+}
+
+/// Reads `input` as the typed input of a built-in operation.
+pub(crate) fn typed<T: serde::de::DeserializeOwned>(operation: &str, input: &Value) -> Result<T, Fault> {
+    serde_json::from_value(input.clone())
+        .map_err(|e| Fault::hard("bad_input", format!("`{operation}` can not use its input: {e}")))
+}
