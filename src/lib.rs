@@ -1,6 +1,11 @@
 //! Cairn: a workflow operating system for one operator.
 //!
-//! `store` keeps truth on disk, `cli` lets a person and a script use it. The pure kernel, the
-//! memory, the interface and the on-disk contract are crates of their own.
+//! `driver` lets the pure kernel act on the world; `effects`, `agents` and `connectors` carry out one
+//! attempt at a time; `store` keeps truth on disk; `cli` lets a person and a script use it all. The
+//! kernel, the memory, the interface and the on-disk contract are crates of their own.
 
+pub mod agents;
+pub mod connectors;
+pub mod driver;
+pub mod effects;
 pub mod store;

@@ -43,5 +43,6 @@ fn text_of<'a>(input: &'a Value, kind: &str) -> Result<&'a str, Fault> {
 
 /// Fills a file of the definition with the step's values as top-level names.
 fn render(attempt: &Attempt<'_>, file: &str, input: &Value) -> Result<String, Fault> {
-    cairn_kernel::expr::render_text(attempt.job.file(file)?, input).map_err(|why| Fault::hard("template", format!("{file}: {why}")))
+    cairn_kernel::expr::render_text(attempt.job.file(file)?, input)
+        .map_err(|why| Fault::hard("template", format!("{file}: {why}")))
 }

@@ -141,28 +141,27 @@ impl StoreError {
                 root.display()
             ),
             Self::Newer { .. } => "use the build that wrote this store, or a newer one; nothing was changed".to_owned(),
-            Self::BadCard { file, .. } => format!(
-                "restore it: git -C {} checkout HEAD -- store.toml",
-                file.parent().unwrap_or(file).display()
-            ),
+            Self::BadCard { file, .. } => {
+                format!("restore it: git -C {} checkout HEAD -- store.toml", file.parent().unwrap_or(file).display())
+            }
             Self::AlreadyAStore { root } => format!("look at it: cairn -C {} status", root.display()),
             Self::NotEmpty { .. } => "choose a new or empty folder: cairn init DIR".to_owned(),
-            Self::Held { root, .. } => format!(
-                "use it (every verb works beside it), or stop it: cairn -C {} kernel stop",
-                root.display()
-            ),
+            Self::Held { root, .. } => {
+                format!("use it (every verb works beside it), or stop it: cairn -C {} kernel stop", root.display())
+            }
             Self::NetworkDisk { .. } => {
                 "put the store on a disk of this machine and share it by git push and pull".to_owned()
             }
             Self::NoStateHome => "set HOME, or XDG_STATE_HOME to a folder that only you can write".to_owned(),
-            Self::BadIdentity { file, .. } => format!(
-                "remove {}; this machine then joins the store under a new id",
-                file.display()
-            ),
+            Self::BadIdentity { file, .. } => {
+                format!("remove {}; this machine then joins the store under a new id", file.display())
+            }
             Self::BadHistory { .. } => {
                 "run `cairn verify` for all findings; nothing was changed, and other runs are not affected".to_owned()
             }
-            Self::Fs(e) if e.is_full() => "make space on the disk and try again; nothing half-written is left".to_owned(),
+            Self::Fs(e) if e.is_full() => {
+                "make space on the disk and try again; nothing half-written is left".to_owned()
+            }
             Self::Fs(_) => "check that the folder exists, is writable and belongs to you, then try again".to_owned(),
             Self::Git(_) => "see `cairn verify` for the state of the repository".to_owned(),
         }

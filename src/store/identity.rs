@@ -130,7 +130,8 @@ fn ensure_in(home: &Path, root: &Path, id: &StoreId) -> Result<MachineId> {
     let name = cairn_store_layout::Digest::of(root.as_os_str().as_encoded_bytes());
     let file = bindings.dir.join(format!("{}.toml", &name.as_str()[..16]));
     let binding = Binding { machine: machine.clone(), path: root.to_owned() };
-    let text = toml::to_string(&binding).map_err(|e| StoreError::BadIdentity { file: file.clone(), why: e.to_string() })?;
+    let text =
+        toml::to_string(&binding).map_err(|e| StoreError::BadIdentity { file: file.clone(), why: e.to_string() })?;
     if !fsutil::write_new(&file, text.as_bytes())? {
         // somebody else was first by a moment; there is one file a path, so theirs is ours
         let bytes = std::fs::read(&file).at("read", &file)?;

@@ -237,7 +237,7 @@ fn segments(dir: &Path) -> Result<Vec<u64>, JournalError> {
     let mut numbers = Vec::new();
     for entry in std::fs::read_dir(dir).map_err(|e| fail("list", dir, e))? {
         let name = entry.map_err(|e| fail("list", dir, e))?.file_name();
-        let number = name.to_str().and_then(|n| n.strip_suffix(".jsonl")).and_then(|n| n.parse().ok());
+        let number = name.to_str().and_then(|n| n.strip_suffix(".jsonl")).and_then(|n| n.parse::<u64>().ok());
         numbers.extend(number);
     }
     numbers.sort_unstable();
@@ -289,7 +289,9 @@ mod tests {
     use super::*;
 
     fn lines(n: usize) -> Vec<(String, String)> {
-        (0..n).map(|i| (format!("runs/{}.jsonl", i % 3), format!("{{\"n\":{i},\"text\":\"{}\"}}", "x".repeat(i % 50)))).collect()
+        (0..n)
+            .map(|i| (format!("runs/{}.jsonl", i % 3), format!("{{\"n\":{i},\"text\":\"{}\"}}", "x".repeat(i % 50))))
+            .collect()
     }
 
     fn append(journal: &mut Journal, lines: &[(String, String)]) {

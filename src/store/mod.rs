@@ -5,12 +5,14 @@
 //! it; everybody else writes commands through [`inbox`] and otherwise only reads.
 
 pub mod artifacts;
+pub mod definitions;
 pub mod error;
 pub mod fsutil;
 pub mod git;
 pub mod identity;
 pub mod inbox;
 pub mod init;
+pub mod journal;
 pub mod lock;
 pub mod open;
 pub mod reader;

@@ -35,6 +35,7 @@ impl Ask<'_> {
         let passage: &Passage = self.catalogue.passage(row);
         self.query.entity.as_ref().is_none_or(|e| passage.entity.as_ref() == Some(e))
             && self.query.kind.as_ref().is_none_or(|k| passage.kind == *k)
+            && self.query.labels.iter().all(|(k, v)| passage.labels.get(k) == Some(v))
             && self.catalogue.holds(row, self.moment)
     }
 

@@ -1,5 +1,7 @@
 //! What is asked of memory and what it answers: plain values, nothing of any library.
 
+use std::collections::BTreeMap;
+
 use cairn_store_layout::passage::Passage;
 use jiff::Timestamp;
 
@@ -15,6 +17,8 @@ pub struct Query {
     pub entity: Option<String>,
     /// Only passages of this kind.
     pub kind: Option<String>,
+    /// Only passages that carry all of these labels.
+    pub labels: BTreeMap<String, String>,
     /// Answers with what was known and held at that moment: later passages do not exist yet, and
     /// supersede nothing. Absent: everything known, as it holds now.
     pub as_of: Option<Timestamp>,
@@ -26,7 +30,7 @@ impl Query {
     /// Asks for the five best passages of all kinds, about anything, as of now.
     #[must_use]
     pub fn new(text: impl Into<String>) -> Self {
-        Self { text: text.into(), entity: None, kind: None, as_of: None, limit: 5 }
+        Self { text: text.into(), entity: None, kind: None, labels: BTreeMap::new(), as_of: None, limit: 5 }
     }
 }
 

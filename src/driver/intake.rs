@@ -1,0 +1,224 @@
+//! Taking commands out of the inbox: each exactly once, each with an answer.
+
+use std::collections::BTreeMap;
+
+use cairn_kernel::{Command as Ask, State};
+use cairn_store_layout::{
+    CommandId, RunId,
+    command::{Command, Verb},
+    definition::fill,
+    event::{CommandRefused, Event, PassageAdded, RunStarted},
+    passage::{Passage, Source, TEXT_BYTES_MAX},
+    paths,
+    record::Record,
+    view::RunView,
+};
+use serde_json::Value;
+
+use super::{Driver, DriverError, live::Live};
+use crate::store::{
+    definitions::{self, PinError, Pins},
+    fsutil, inbox,
+};
+
+/// Why a command is refused.
+struct No {
+    code: &'static str,
+    message: String,
+    run: Option<RunId>,
+}
+
+impl Driver {
+    /// Takes every command that waits for this machine, in the order they were written.
+    pub(super) fn take_inbox(&mut self) -> Result<(), DriverError> {
+        let folder = paths::inbox(&self.machine);
+        for entry in fsutil::list(&self.store.path(&folder))? {
+            let name = entry.file_name().to_string_lossy().into_owned();
+            let path = format!("{folder}/{name}");
+            if name.starts_with('.') || self.taken.contains(&path) || !entry.file_type().is_ok_and(|t| t.is_file()) {
+                continue;
+            }
+            let Some(bytes) = fsutil::read(&entry.path())? else { continue };
+            match inbox::read(&name, &bytes) {
+                Ok(command) => self.take(&path, command)?,
+                Err(why) => {
+                    let no = No { code: "bad_command", message: why, run: None };
+                    self.set_aside(&name, &bytes)?;
+                    self.refuse(&path, &name, "?", "?", no)?;
+                }
+            }
+            self.taken.insert(path);
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, path: &str, command: Command) -> Result<(), DriverError> {
+        let Command { id, by, verb, .. } = command;
+        let word = verb.word();
+        let result = match verb {
+            Verb::RunStart { workflow, input } => self.start_run(path, &id, &by, &workflow, &input)?,
+            Verb::MemoryAdd { text, kind, entity } => self.add_passage(&id, &by, text, kind, entity)?,
+            Verb::RunCancel { run, reason } => self.to_run(path, &id, &run, &Ask::Cancel { by: by.clone(), reason })?,
+            Verb::GateApprove { run, gate, digest, reason } => {
+                self.to_run(path, &id, &run, &Ask::Approve { gate, digest, by: by.clone(), reason })?
+            }
+            Verb::GateDeny { run, gate, digest, reason } => {
+                self.to_run(path, &id, &run, &Ask::Deny { gate, digest, by: by.clone(), reason })?
+            }
+            Verb::GateEdit { run, gate, digest, input, reason } => {
+                self.to_run(path, &id, &run, &Ask::Edit { gate, digest, input, by: by.clone(), reason })?
+            }
+            Verb::AskAnswer { run, gate, digest, answer } => {
+                self.to_run(path, &id, &run, &Ask::Answer { gate, digest, answer, by: by.clone() })?
+            }
+        };
+        match result {
+            Ok(Some(run)) => {
+                if let Some(live) = self.runs.get_mut(&run) {
+                    live.since.consumed.insert(path.to_owned());
+                }
+            }
+            Ok(None) => drop(self.log.since.consumed.insert(path.to_owned())),
+            Err(no) => self.refuse(path, id.as_str(), word, &by, no)?,
+        }
+        Ok(())
+    }
+
+    fn refuse(&mut self, path: &str, command: &str, verb: &str, by: &str, no: No) -> Result<(), DriverError> {
+        tracing::warn!(command, verb, code = no.code, message = no.message, "a command was refused");
+        self.log.since.consumed.insert(path.to_owned());
+        self.log_event(CommandRefused {
+            command: command.to_owned(),
+            verb: verb.to_owned(),
+            by: by.to_owned(),
+            run: no.run,
+            code: no.code.to_owned(),
+            message: no.message,
+        })
+    }
+
+    /// Keeps a file that is no command, so that nobody's words are lost.
+    fn set_aside(&self, name: &str, bytes: &[u8]) -> Result<(), DriverError> {
+        let digest = cairn_store_layout::Digest::of(bytes);
+        let plain: String = name.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '.').take(80).collect();
+        let path = self.store.path(&format!("{}/inbox.{}.{plain}", paths::QUARANTINE, digest.short()));
+        Ok(fsutil::write(&path, bytes)?)
+    }
+
+    /// Hands a decision to the run it is about.
+    fn to_run(
+        &mut self,
+        path: &str,
+        id: &CommandId,
+        run: &RunId,
+        ask: &Ask,
+    ) -> Result<Result<Option<RunId>, No>, DriverError> {
+        let no = |code, message| Ok(Err(No { code, message, run: Some(run.clone()) }));
+        if self.runs.contains_key(run) {
+            return Ok(match self.ask(run, ask, Some(id.clone()))? {
+                // taken before a crash: the fact is there, only the file was left
+                Ok(()) | Err(cairn_kernel::Refusal::AlreadyTaken) => Ok(Some(run.clone())),
+                Err(refusal) => Err(No { code: refusal.code(), message: refusal.to_string(), run: Some(run.clone()) }),
+            });
+        }
+        let Some(text) = fsutil::read(&self.store.path(&paths::run(run)))? else {
+            return no("no_such_run", format!("there is no run {run} in this store ({path})"));
+        };
+        if String::from_utf8_lossy(&text).contains(&format!("\"cause\":\"{id}\"")) {
+            return Ok(Ok(None));
+        }
+        no("run_over", format!("run {} has already ended", run.short()))
+    }
+
+    fn start_run(
+        &mut self,
+        path: &str,
+        id: &CommandId,
+        by: &str,
+        workflow: &str,
+        input: &Value,
+    ) -> Result<Result<Option<RunId>, No>, DriverError> {
+        let run = RunId::from(id.clone());
+        let no = |code, message| Ok(Err(No { code, message, run: None }));
+        // the run's id is the command's: a command read twice finds its run
+        if self.runs.contains_key(&run) {
+            return Ok(Ok(Some(run)));
+        }
+        if self.store.path(&paths::run(&run)).exists() {
+            return Ok(Ok(None));
+        }
+        let loaded = definitions::pin(&self.repo, workflow).and_then(|pins| Ok((self.pinned(workflow, &pins)?, pins)));
+        let (pinned, pins) = match loaded {
+            Ok(loaded) => loaded,
+            Err(PinError::Git(error)) => return Err(error.into()),
+            Err(error @ PinError::NoSuchWorkflow(_)) => return no("no_such_workflow", error.to_string()),
+            Err(error) => return no("bad_definition", error.to_string()),
+        };
+        let input = match fill(pinned.plan.input(), input) {
+            Ok(input) => input,
+            Err(wrong) => return no("bad_input", wrong.join("; ")),
+        };
+        let Pins { definition, files } = pins;
+        let start = RunStarted {
+            run: run.clone(),
+            workflow: workflow.to_owned(),
+            definition,
+            pins: files,
+            input,
+            trigger: "manual".to_owned(),
+            by: by.to_owned(),
+            machine: self.machine.clone(),
+            steps: pinned.plan.listed().to_vec(),
+        };
+        let at = self.clock.now();
+        let state = State::begin(pinned.plan.clone(), &start, at);
+        let event =
+            Event { at, step: None, iteration: None, attempt: None, cause: Some(id.clone()), body: start.into() };
+        let record = Record { n: 0, event };
+        let Some(view) = RunView::begin(&record) else {
+            return no("bug", "a run must begin with its start".to_owned());
+        };
+        let mut live = Live::new(state, pinned, view);
+        let line = super::live::encode(self.store.root(), &live.path, &record, &mut live.since)?;
+        self.turn.lines.push((live.path.clone(), line));
+        live.note(&record.event);
+        live.since.consumed.insert(path.to_owned());
+        self.runs.insert(run.clone(), live);
+        if let Err(refusal) = self.ask(&run, &Ask::Advance, None)? {
+            tracing::error!(%run, %refusal, "a new run could not advance");
+        }
+        Ok(Ok(Some(run)))
+    }
+
+    fn add_passage(
+        &mut self,
+        id: &CommandId,
+        by: &str,
+        text: String,
+        kind: String,
+        entity: Option<String>,
+    ) -> Result<Result<Option<RunId>, No>, DriverError> {
+        if text.trim().is_empty() || text.len() > TEXT_BYTES_MAX {
+            let message = format!("a passage has between 1 and {TEXT_BYTES_MAX} bytes; this one has {}", text.len());
+            return Ok(Err(No { code: "bad_passage", message, run: None }));
+        }
+        let source = Source::Person { person: by.to_owned() };
+        let passage = Passage {
+            id: Passage::derive_id(&source, id.as_str()),
+            recorded_at: self.clock.now(),
+            text,
+            kind,
+            entity,
+            labels: BTreeMap::new(),
+            source,
+            valid_from: None,
+            valid_to: None,
+            supersedes: Vec::new(),
+        };
+        if self.memory.get(&passage.id)?.is_none() {
+            self.turn.effects.push(cairn_kernel::Effect::Remember(passage.clone()));
+            self.log_event(PassageAdded { passage })?;
+        }
+        Ok(Ok(None))
+    }
+}

@@ -1,0 +1,71 @@
+//! The machine's own log: what happened that no run owns.
+
+use cairn_store_layout::{
+    MachineId,
+    event::{Body, Event},
+    paths,
+    record::Record,
+};
+use jiff::Timestamp;
+
+use super::{
+    Driver, DriverError,
+    live::{self, Since},
+};
+
+/// Where the log stands.
+pub(super) struct MachineLog {
+    machine: MachineId,
+    /// The file of this month and the number of its next record.
+    at: Option<(String, u64)>,
+    pub(super) since: Since,
+}
+
+impl MachineLog {
+    pub(super) fn new(machine: MachineId) -> Self {
+        Self { machine, at: None, since: Since::default() }
+    }
+
+    /// Tells whether something is not in a commit yet.
+    pub(super) fn is_ahead(&self) -> bool {
+        !self.since.paths.is_empty() || !self.since.consumed.is_empty() || !self.since.passages.is_empty()
+    }
+
+    /// Goes on after `records` lines of `path`.
+    pub(super) fn found(&mut self, path: &str, records: u64) {
+        if self.at.as_ref().is_none_or(|(known, _)| known.as_str() <= path) {
+            self.at = Some((path.to_owned(), records));
+        }
+    }
+}
+
+impl Driver {
+    /// Stages an event of the machine itself.
+    pub(super) fn log_event(&mut self, body: impl Into<Body>) -> Result<(), DriverError> {
+        let at = self.clock.now();
+        let (path, n) = self.log_place(at)?;
+        let event = Event { at, step: None, iteration: None, attempt: None, cause: None, body: body.into() };
+        if let Body::PassageAdded(added) = &event.body {
+            self.log.since.passages.push(added.passage.clone());
+        }
+        self.log.since.told.push(cairn_store_layout::view::describe(&event));
+        let line = live::encode(self.store.root(), &path, &Record { n, event }, &mut self.log.since)?;
+        self.log.since.paths.insert(path.clone());
+        self.turn.lines.push((path.clone(), line));
+        self.log.at = Some((path, n + 1));
+        Ok(())
+    }
+
+    /// This month's file and the number of its next record.
+    fn log_place(&self, at: Timestamp) -> Result<(String, u64), DriverError> {
+        let path = paths::log(&self.log.machine, at);
+        if let Some((known, n)) = &self.log.at
+            && *known == path
+        {
+            return Ok((path, *n));
+        }
+        let text = crate::store::fsutil::read(&self.store.path(&path))?.unwrap_or_default();
+        let lines = text.iter().filter(|b| **b == b'\n').count();
+        Ok((path, lines as u64))
+    }
+}

@@ -1,0 +1,344 @@
+//! The driver: the loop that lets the pure kernel act on the world.
+//!
+//! One thread owns every run, the journal and git. It wakes for one of a closed list of reasons
+//! ([`wake::Wake`]), asks the kernel what follows, makes the facts durable in one write, and only
+//! then carries out what the facts ask for. Attempts run beside it on a small runtime and come back
+//! as wakes. A run that comes to rest is committed.
+//!
+//! Direction: command or report -> `decide` -> journal (durable) -> history file -> effects -> commit.
+
+mod adopt;
+mod clock;
+mod error;
+mod intake;
+mod live;
+mod log;
+mod performers;
+mod recall;
+mod recover;
+mod rest;
+mod turn;
+mod wake;
+mod watch;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{Arc, mpsc::Receiver},
+    time::{Duration, Instant},
+};
+
+use cairn_kernel::{Command, Context, Effect};
+use cairn_memory::Memory;
+use cairn_store_layout::{CommandId, MachineId, RunId};
+use jiff::{SignedDuration, Timestamp};
+
+pub use error::DriverError;
+pub use wake::StopFlag;
+
+use crate::store::{
+    Store,
+    definitions::{Pinned, Pins},
+    git::{CommitHash, Identity, Repo},
+    identity,
+    journal::Journal,
+    lock::KernelLock,
+};
+use clock::Clock;
+use live::Live;
+use log::MachineLog;
+use performers::Performers;
+use turn::Turn;
+use wake::{Wake, Wakes};
+
+/// A wait that ends within this is no rest: the run is not committed for it.
+const REST: SignedDuration = SignedDuration::from_secs(60);
+/// Files are looked at this often even if nobody said that they changed.
+const BACKSTOP: Duration = Duration::from_secs(10);
+/// How long a clean stop waits for attempts that are under way.
+const STOP_GRACE: Duration = Duration::from_secs(10);
+
+/// When the kernel is done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Until {
+    /// When it is asked to stop.
+    Stopped,
+    /// When this run is over or waits, no attempt is under way and the inbox is empty.
+    AtRest(RunId),
+    /// When no attempt is under way and the inbox is empty.
+    Idle,
+}
+
+/// How to be the kernel.
+#[derive(Debug, Clone)]
+pub struct ServeOptions {
+    /// When to stop.
+    pub until: Until,
+}
+
+/// What the kernel did until it stopped.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Served {
+    /// Commits made.
+    pub commits: u64,
+    /// Bytes of the journal that were set aside at the start, if any.
+    pub repaired: Vec<String>,
+}
+
+/// Is the kernel of `store` until `options` say that it is done.
+///
+/// # Errors
+/// When the store can not be read or written. Nothing that was acknowledged is lost: the next start
+/// goes on from what is durable.
+pub fn serve(store: Store, lock: KernelLock, options: &ServeOptions, stop: &StopFlag) -> Result<Served, DriverError> {
+    let mut driver = Driver::start(store, lock, stop)?;
+    let result = driver.run(&options.until);
+    // attempts that are still under way are left; their intents are durable
+    driver.performers.shut_down();
+    result
+}
+
+struct Driver {
+    store: Store,
+    _lock: KernelLock,
+    machine: MachineId,
+    repo: Repo,
+    who: Identity,
+    /// The last commit we know of: an empty branch after it is damage.
+    known: Option<CommitHash>,
+    journal: Journal,
+    clock: Clock,
+    runs: BTreeMap<RunId, Live>,
+    log: MachineLog,
+    memory: Arc<Memory>,
+    performers: Performers,
+    turn: Turn,
+    wakes: Receiver<Wake>,
+    stop: StopFlag,
+    /// Definitions already compiled, by what pins them.
+    pinned: BTreeMap<Pins, Arc<Pinned>>,
+    /// Inbox files that were taken and go with the next commit.
+    taken: BTreeSet<String>,
+    /// Paths whose index entries are behind the last commit.
+    stale_index: BTreeSet<String>,
+    served: Served,
+    _watch: Option<watch::Watch>,
+}
+
+impl Driver {
+    fn start(store: Store, lock: KernelLock, stop: &StopFlag) -> Result<Self, DriverError> {
+        let machine = identity::ensure(&store)?;
+        let repo = Repo::open(store.root())?;
+        for path in repo.clear_stale_locks()? {
+            tracing::warn!(path = %path.display(), "removed a lock that a stopped process left behind");
+        }
+        let head = repo.head(None)?;
+        let who = repo.operator().unwrap_or_else(|| Identity::of_machine(machine.as_str()));
+        let (sender, wakes) = Wakes::channel();
+        stop.connect(&sender);
+        let (journal, recovered) = Journal::open(store.root())?;
+        let memory = Arc::new(Memory::open(store.root(), &machine)?);
+        let performers = Performers::new(&store, memory.clone(), sender.clone())?;
+        crate::store::fsutil::create_dirs(&store.path(&cairn_store_layout::paths::inbox(&machine)))?;
+        let watch = watch::Watch::start(store.root(), &machine, sender);
+        let mut driver = Self {
+            log: MachineLog::new(machine.clone()),
+            clock: Clock::default(),
+            known: head.map(|h| h.commit),
+            _lock: lock,
+            machine,
+            repo,
+            who,
+            journal,
+            runs: BTreeMap::new(),
+            memory,
+            performers,
+            turn: Turn::default(),
+            wakes,
+            stop: stop.clone(),
+            pinned: BTreeMap::new(),
+            taken: BTreeSet::new(),
+            stale_index: BTreeSet::new(),
+            served: Served::default(),
+            _watch: watch,
+            store,
+        };
+        identity::write_card(&driver.store, &driver.machine)?;
+        driver.recover(recovered)?;
+        Ok(driver)
+    }
+
+    fn run(&mut self, until: &Until) -> Result<Served, DriverError> {
+        self.adopt_definitions()?;
+        self.take_inbox()?;
+        self.advance_all()?;
+        self.finish_turn()?;
+        loop {
+            if self.stop.is_requested() {
+                return self.stop_cleanly();
+            }
+            if self.is_done(until)? {
+                return self.stop_cleanly();
+            }
+            let patience = self.patience();
+            let first = self.wakes.recv_timeout(patience).unwrap_or(Wake::Time);
+            let mut wakes = vec![first];
+            wakes.extend(self.wakes.try_iter().take(crate::store::journal::GROUP_MAX));
+            self.handle_wakes(wakes)?;
+            self.finish_turn()?;
+        }
+    }
+
+    fn handle_wakes(&mut self, wakes: Vec<Wake>) -> Result<(), DriverError> {
+        let (mut inbox, mut definitions) = (false, false);
+        for wake in wakes {
+            match wake {
+                Wake::Report(report) => self.report(*report)?,
+                Wake::Inbox => inbox = true,
+                Wake::Definitions => definitions = true,
+                Wake::Time => (inbox, definitions) = (true, true),
+                Wake::Stop => {}
+            }
+        }
+        if definitions {
+            self.adopt_definitions()?;
+        }
+        if inbox {
+            self.take_inbox()?;
+        }
+        self.advance_all()
+    }
+
+    /// How long to sleep when nothing wakes us: until the next deadline, and never past the backstop.
+    fn patience(&mut self) -> Duration {
+        let now = self.clock.now();
+        let next = self.runs.values().filter_map(|live| live.state.next_deadline()).min();
+        let wait = next.map_or(BACKSTOP, |at| at.duration_since(now).unsigned_abs());
+        if next.is_some_and(|at| at <= now) { Duration::ZERO } else { wait.min(BACKSTOP) }
+    }
+
+    fn is_done(&mut self, until: &Until) -> Result<bool, DriverError> {
+        if *until == Until::Stopped || self.performers.in_flight() > 0 {
+            return Ok(false);
+        }
+        // a command may have arrived while we worked
+        self.take_inbox()?;
+        self.finish_turn()?;
+        if self.performers.in_flight() > 0 {
+            return Ok(false);
+        }
+        Ok(match until {
+            Until::Stopped => false,
+            Until::Idle => true,
+            Until::AtRest(run) => {
+                let horizon = self.clock.now() + REST;
+                self.runs.get(run).is_none_or(|live| live.state.is_at_rest(horizon))
+            }
+        })
+    }
+
+    /// Lets attempts come back, commits everything, and leaves the index fresh.
+    fn stop_cleanly(&mut self) -> Result<Served, DriverError> {
+        let deadline = Instant::now() + STOP_GRACE;
+        while self.performers.in_flight() > 0 {
+            let left = deadline.saturating_duration_since(Instant::now());
+            let Ok(wake) = self.wakes.recv_timeout(left) else { break };
+            if let Wake::Report(report) = wake {
+                self.report(*report)?;
+                self.finish_turn()?;
+            }
+        }
+        self.commit_runs(rest::Which::All)?;
+        self.flush_memory()?;
+        self.refresh_index()?;
+        Ok(self.served.clone())
+    }
+
+    /// Asks the kernel of `run` and stages what follows. A refusal comes back as a value.
+    fn ask(
+        &mut self,
+        run: &RunId,
+        command: &Command,
+        cause: Option<CommandId>,
+    ) -> Result<Result<(), cairn_kernel::Refusal>, DriverError> {
+        let now = self.clock.now();
+        let Some(live) = self.runs.get_mut(run) else { return Ok(Err(cairn_kernel::Refusal::NotInFlight)) };
+        let ctx = Context { now, entropy: entropy(), cause };
+        let events = match cairn_kernel::handle(&mut live.state, command, &ctx) {
+            Ok(events) => events,
+            Err(refusal) => return Ok(Err(refusal)),
+        };
+        for event in events {
+            let effects = cairn_kernel::react(&live.state, &event);
+            live.stage(self.store.root(), event, &mut self.turn)?;
+            self.turn.effects.extend(effects);
+        }
+        Ok(Ok(()))
+    }
+
+    fn report(&mut self, report: wake::Report) -> Result<(), DriverError> {
+        let wake::Report { run, step, iteration, attempt, outcome } = report;
+        let command = Command::Report { step, iteration, attempt, outcome };
+        if let Err(refusal) = self.ask(&run, &command, None)? {
+            tracing::info!(%run, %refusal, "a late reply was left aside");
+        }
+        Ok(())
+    }
+
+    /// Lets every run do what is ready or due.
+    fn advance_all(&mut self) -> Result<(), DriverError> {
+        let now = self.clock.now();
+        let due: Vec<RunId> = self
+            .runs
+            .iter()
+            .filter(|(_, live)| live.state.next_deadline().is_some_and(|at| at <= now))
+            .map(|(run, _)| run.clone())
+            .collect();
+        for run in due {
+            drop(self.ask(&run, &Command::Advance, None)?);
+        }
+        Ok(())
+    }
+
+    /// Makes what was decided durable, shows it, carries it out, and commits what came to rest.
+    fn finish_turn(&mut self) -> Result<(), DriverError> {
+        self.write_turn()?;
+        for effect in std::mem::take(&mut self.turn.effects) {
+            match effect {
+                Effect::Perform(perform) => self.dispatch(perform),
+                Effect::Remember(passage) => self.memory.remember(&[passage]),
+                Effect::Abort(run) => self.performers.abort(&run),
+            }
+        }
+        self.commit_runs(rest::Which::AtRest)?;
+        if self.memory.flush_due() {
+            self.flush_memory()?;
+        }
+        Ok(())
+    }
+
+    fn dispatch(&mut self, perform: cairn_kernel::Perform) {
+        if let Some(live) = self.runs.get(&perform.run) {
+            self.performers.start(perform, &live.pinned);
+        }
+    }
+
+    /// What a run is pinned to, loaded once for all runs with the same pins.
+    fn pinned(&mut self, workflow: &str, pins: &Pins) -> Result<Arc<Pinned>, crate::store::definitions::PinError> {
+        if let Some(pinned) = self.pinned.get(pins) {
+            return Ok(pinned.clone());
+        }
+        let pinned = Arc::new(crate::store::definitions::load(&self.repo, workflow, pins)?);
+        self.pinned.insert(pins.clone(), pinned.clone());
+        Ok(pinned)
+    }
+}
+
+fn entropy() -> u64 {
+    let random = crate::store::random();
+    u64::try_from(random & u128::from(u64::MAX)).unwrap_or_default()
+}
+
+/// A moment long before any store.
+fn epoch() -> Timestamp {
+    Timestamp::UNIX_EPOCH
+}

@@ -1,0 +1,179 @@
+//! Attempts under way: started here, carried out on a small runtime, reported back as wakes.
+
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
+
+use cairn_kernel::{Outcome, Perform};
+use cairn_memory::Memory;
+use cairn_store_layout::{RunId, StepId, event::ArtifactRef, payload::Request};
+use jiff::SignedDuration;
+use tokio::{runtime::Runtime, sync::Semaphore, task::AbortHandle};
+
+use super::{
+    DriverError,
+    recall::StoreMemory,
+    wake::{Report, Wake, Wakes},
+};
+use crate::{
+    effects::{self, Artifact, Doer, Done, Fault, Job, Launcher, Secrets, World},
+    store::{
+        Store,
+        artifacts::{self, Keep},
+        definitions::Pinned,
+    },
+};
+
+type Place = (RunId, StepId, Option<String>);
+
+/// Attempts under way.
+pub(super) struct Performers {
+    runtime: Option<Runtime>,
+    world: Arc<World>,
+    /// How many may be under way at once.
+    slots: Arc<Semaphore>,
+    timeout: Duration,
+    wakes: Wakes,
+    under_way: BTreeMap<Place, (u32, AbortHandle)>,
+}
+
+impl Performers {
+    pub(super) fn new(store: &Store, memory: Arc<Memory>, wakes: Wakes) -> Result<Self, DriverError> {
+        let system = |what| move |source| DriverError::System { what, source };
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .thread_name("attempt")
+            .enable_all()
+            .build()
+            .map_err(system("start the runtime"))?;
+        let world = World {
+            root: store.root().to_owned(),
+            http: effects::client().map_err(|e| system("set up HTTP")(std::io::Error::other(e)))?,
+            secrets: Secrets::from_env(),
+            memory: Arc::new(StoreMemory(memory)),
+            launcher: Launcher::current().map_err(system("find our own program"))?,
+        };
+        let defaults = &store.card().defaults;
+        Ok(Self {
+            runtime: Some(runtime),
+            world: Arc::new(world),
+            slots: Arc::new(Semaphore::new(defaults.max_parallel.max(1) as usize)),
+            timeout: defaults.timeout.std(),
+            wakes,
+            under_way: BTreeMap::new(),
+        })
+    }
+
+    /// How many attempts are under way.
+    pub(super) fn in_flight(&mut self) -> usize {
+        self.under_way.retain(|_, (_, handle)| !handle.is_finished());
+        self.under_way.len()
+    }
+
+    /// Starts an attempt; it reports back as a wake, whatever happens.
+    pub(super) fn start(&mut self, perform: Perform, pinned: &Arc<Pinned>) {
+        let Some(runtime) = &self.runtime else { return };
+        let place = (perform.run.clone(), perform.step.clone(), perform.iteration.clone());
+        let (attempt, timeout) = (perform.attempt, perform.timeout.unwrap_or(self.timeout));
+        let (world, slots, wakes, pinned) =
+            (self.world.clone(), self.slots.clone(), self.wakes.clone(), pinned.clone());
+        let task = runtime.spawn(async move {
+            let Perform { run, step, iteration, attempt, .. } = perform.clone();
+            // the semaphore is never closed while the runtime lives
+            let _slot = slots.acquire().await;
+            let outcome = carry_out(&world, perform, &pinned, timeout).await;
+            wakes.send(Wake::Report(Box::new(Report { run, step, iteration, attempt, outcome })));
+        });
+        self.under_way.insert(place, (attempt, task.abort_handle()));
+    }
+
+    /// Stops every attempt of a run; nobody waits for them any more.
+    pub(super) fn abort(&mut self, run: &RunId) {
+        self.under_way.retain(|(of, _, _), (_, handle)| {
+            if of == run {
+                handle.abort();
+            }
+            of != run
+        });
+    }
+
+    /// Ends the runtime without waiting.
+    pub(super) fn shut_down(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_timeout(Duration::from_millis(200));
+        }
+    }
+}
+
+async fn carry_out(world: &Arc<World>, perform: Perform, pinned: &Pinned, timeout: Duration) -> Outcome {
+    let doer = match &perform.effect.request {
+        Request::Agent { agent, .. } => pinned.agents.get(agent).cloned().map(Doer::Agent),
+        Request::Call { connector, .. } => pinned.connectors.get(connector).cloned().map(Doer::Connector),
+        Request::Run { .. } => Some(Doer::Program),
+    };
+    let Some(doer) = doer else {
+        return failed("no_doer", &format!("{} is not among what the run is pinned to", perform.effect.request.name()));
+    };
+    let job =
+        Job { effect: perform.effect, key: perform.key, doer, files: pinned.files.clone(), timeout, at: perform.at };
+    let root = world.root.clone();
+    let world = world.clone();
+    // a task of its own, so that a panic in an agent is an answer and not the end of the kernel
+    let result = tokio::spawn(async move { effects::perform(&world, &job).await }).await;
+    match result {
+        Ok(result) => keep(root, result).await,
+        Err(error) => failed("panic", &format!("the attempt broke off: {error}")),
+    }
+}
+
+/// Stores the payloads durably, before the outcome that names them is recorded.
+async fn keep(root: PathBuf, result: Result<Done, Fault>) -> Outcome {
+    let stored = tokio::task::spawn_blocking(move || outcome(&root, result)).await;
+    stored.unwrap_or_else(|error| failed("panic", &format!("the attempt broke off: {error}")))
+}
+
+fn outcome(root: &std::path::Path, result: Result<Done, Fault>) -> Outcome {
+    match result {
+        Ok(done) => match store(root, &done.artifacts) {
+            Ok(artifacts) => Outcome::Succeeded {
+                output: done.output,
+                usage: done.usage,
+                artifacts,
+                files: done.files,
+                passages: done.passages,
+            },
+            // the effect happened; losing a copy of its reply does not undo it
+            Err(error) => {
+                tracing::warn!(%error, "a payload could not be kept");
+                let (output, usage) = (done.output, done.usage);
+                Outcome::Succeeded { output, usage, artifacts: Vec::new(), files: done.files, passages: done.passages }
+            }
+        },
+        Err(Fault::Unknown { message }) => Outcome::Unknown { message },
+        Err(Fault::Failed(failed)) => Outcome::Failed {
+            class: failed.class,
+            code: failed.code,
+            message: failed.message,
+            usage: failed.usage,
+            artifacts: store(root, &failed.artifacts).unwrap_or_default(),
+            retry_after: failed.retry_after.and_then(|d| SignedDuration::try_from(d).ok()),
+        },
+    }
+}
+
+fn store(root: &std::path::Path, payloads: &[Artifact]) -> Result<Vec<ArtifactRef>, crate::store::fsutil::FsError> {
+    let keep = |artifact: &Artifact| {
+        let digest = artifacts::put(root, &artifact.bytes, Keep::Durable)?;
+        Ok(ArtifactRef { name: artifact.name.clone(), digest, bytes: artifact.bytes.len() as u64 })
+    };
+    payloads.iter().map(keep).collect()
+}
+
+fn failed(code: &str, message: &str) -> Outcome {
+    Outcome::Failed {
+        class: cairn_store_layout::event::FailureClass::Hard,
+        code: code.to_owned(),
+        message: message.to_owned(),
+        usage: cairn_store_layout::event::Usage::default(),
+        artifacts: Vec::new(),
+        retry_after: None,
+    }
+}

@@ -1,0 +1,41 @@
+//! Lets the memory connector ask the memory crate.
+
+use std::sync::Arc;
+
+use cairn_memory::{Memory, Query};
+use futures::future::BoxFuture;
+
+use crate::effects::{RecallHit, RecallQuery, Recaller};
+
+/// The memory of this store.
+pub(super) struct StoreMemory(pub(super) Arc<Memory>);
+
+impl Recaller for StoreMemory {
+    fn recall(&self, query: RecallQuery) -> BoxFuture<'_, Result<Vec<RecallHit>, String>> {
+        let memory = self.0.clone();
+        Box::pin(async move {
+            let search = move || {
+                let mut wanted = Query::new(query.query);
+                wanted.entity = query.entity;
+                wanted.kind = query.kind;
+                wanted.labels = query.labels;
+                wanted.limit = query.limit;
+                memory.recall(&wanted)
+            };
+            let found = tokio::task::spawn_blocking(search).await.map_err(|e| e.to_string())?;
+            let hits = found.map_err(|e| e.to_string())?.hits;
+            Ok(hits
+                .into_iter()
+                .map(|hit| RecallHit {
+                    why: hit.why.words(),
+                    id: hit.passage.id,
+                    text: hit.passage.text,
+                    kind: hit.passage.kind,
+                    entity: hit.passage.entity,
+                    recorded_at: cairn_store_layout::time::write(hit.passage.recorded_at),
+                    source: hit.passage.source.words(),
+                })
+                .collect())
+        })
+    }
+}

@@ -1,0 +1,240 @@
+//! Runs at rest become commits: one commit a run, all of a turn in one pack.
+
+use std::collections::BTreeMap;
+
+use cairn_store_layout::{RunId, money::Usd, passage::Passage, paths, view::RunItem};
+
+use super::{
+    Driver, DriverError, REST,
+    live::{Since, told},
+};
+use crate::store::{
+    fsutil,
+    git::{Change, CommitPlan, Content},
+};
+
+/// Which runs are committed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Which {
+    /// Those that are over or wait for a person or a distant time.
+    AtRest,
+    /// All that have something to commit: a clean stop.
+    All,
+}
+
+impl Driver {
+    /// Commits what came to rest, and what the machine itself did.
+    pub(super) fn commit_runs(&mut self, which: Which) -> Result<(), DriverError> {
+        let horizon = self.clock.now() + REST;
+        let rested: Vec<RunId> = self
+            .runs
+            .iter()
+            .filter(|(_, live)| live.is_ahead() && (which == Which::All || live.state.is_at_rest(horizon)))
+            .map(|(run, _)| run.clone())
+            .collect();
+        let log = self.log.is_ahead().then(|| std::mem::take(&mut self.log.since));
+        if rested.is_empty() && log.is_none() {
+            return Ok(());
+        }
+        let mut files = PassageFiles::default();
+        let mut plans = Vec::new();
+        let mut consumed = Vec::new();
+        if let Some(since) = log {
+            let subject = log_subject(&since);
+            consumed.extend(since.consumed.iter().cloned());
+            let trailers = vec![("Machine".to_owned(), self.machine.to_string())];
+            let plan = self.plan(subject, trailers, since, None, &mut files)?;
+            plans.push(plan);
+        }
+        for run in &rested {
+            let Some(live) = self.runs.get_mut(run) else { continue };
+            let (since, item, path) = (std::mem::take(&mut live.since), live.view.item(None), live.path.clone());
+            let definition = live.view.definition.clone();
+            consumed.extend(since.consumed.iter().cloned());
+            let trailers = trailers(&item, &definition, self.machine.as_str());
+            plans.push(self.plan(subject(&item), trailers, since, Some(path), &mut files)?);
+        }
+        files.write(self)?;
+        let touched: Vec<String> = plans.iter().flat_map(|p| &p.changes).map(|c| c.path().to_owned()).collect();
+        self.commit_group(&plans)?;
+        self.stale_index.extend(touched);
+        for run in &rested {
+            if let Some(live) = self.runs.get_mut(run) {
+                live.committed = live.next;
+            }
+        }
+        self.runs.retain(|_, live| live.state.end().is_none() || live.is_ahead());
+        // only now: a crash before this line finds the command again, and the fact that it was taken
+        for path in consumed {
+            fsutil::remove(&self.store.path(&path))?;
+            self.taken.remove(&path);
+        }
+        if self.runs.values().all(|live| !live.is_ahead()) && !self.log.is_ahead() {
+            self.journal.forget()?;
+        }
+        self.refresh_index()
+    }
+
+    /// Makes the commits durable and remembers the newest.
+    pub(super) fn commit_group(&mut self, plans: &[CommitPlan]) -> Result<(), DriverError> {
+        let made = self.repo.commit_group(&self.who, self.known.as_ref(), plans)?;
+        self.served.commits += made.iter().flatten().count() as u64;
+        if let Some(newest) = made.into_iter().flatten().next_back() {
+            self.known = Some(newest);
+        }
+        Ok(())
+    }
+
+    /// Brings the index to the last commit, so that `git status` is clean.
+    pub(super) fn refresh_index(&mut self) -> Result<(), DriverError> {
+        if self.stale_index.is_empty() {
+            return Ok(());
+        }
+        let paths = std::mem::take(&mut self.stale_index);
+        // a locked or broken index belongs to the operator's git; ours is right again at the next commit
+        if let Err(error) = self.repo.refresh_index(paths.iter().map(String::as_str)) {
+            tracing::warn!(%error, "the git index could not be refreshed; `git status` may show too much");
+        }
+        Ok(())
+    }
+
+    /// Writes what is remembered into the vector table and commits it.
+    pub(super) fn flush_memory(&mut self) -> Result<(), DriverError> {
+        if self.memory.waiting() == 0 {
+            return Ok(());
+        }
+        // memory is rebuilt from passages at any time: its troubles never stop the kernel
+        let changes = match self.memory.flush() {
+            Ok(changes) if !changes.is_empty() => changes,
+            Ok(_) => return Ok(()),
+            Err(error) => {
+                tracing::warn!(%error, "vectors were not written; recall goes on from the passages");
+                return Ok(());
+            }
+        };
+        let written = changes.added.into_iter().map(|path| Change::Write { path, content: Content::WorkTree });
+        let removed = changes.removed.into_iter().map(|path| Change::Remove { path });
+        let changes: Vec<Change> = written.chain(removed).collect();
+        let touched: Vec<String> = changes.iter().map(|c| c.path().to_owned()).collect();
+        let plan = CommitPlan {
+            subject: "memory: vectors of new passages".to_owned(),
+            body: String::new(),
+            trailers: vec![("Machine".to_owned(), self.machine.to_string())],
+            at: self.clock.now(),
+            changes,
+            allow_empty: false,
+        };
+        self.commit_group(&[plan])?;
+        self.stale_index.extend(touched);
+        Ok(())
+    }
+
+    fn plan(
+        &mut self,
+        subject: String,
+        trailers: Vec<(String, String)>,
+        since: Since,
+        history: Option<String>,
+        files: &mut PassageFiles,
+    ) -> Result<CommitPlan, DriverError> {
+        let mut changes = Vec::new();
+        for path in history.into_iter().chain(since.paths) {
+            // a file that somebody removed since is gone from the commit too, not an error
+            if self.store.path(&path).is_file() {
+                changes.push(Change::Write { path, content: Content::WorkTree });
+            }
+        }
+        changes.extend(files.add(self, &since.passages)?);
+        for path in since.consumed {
+            // commands that came by git are in the tree; those written here never were
+            if self.repo.blob_of(&path, None)?.is_some() {
+                changes.push(Change::Remove { path });
+            }
+        }
+        Ok(CommitPlan { subject, body: told(&since.told), trailers, at: self.clock.now(), changes, allow_empty: false })
+    }
+}
+
+/// This machine's files of passages as they grow over the commits of one group.
+#[derive(Default)]
+struct PassageFiles {
+    texts: BTreeMap<String, String>,
+}
+
+impl PassageFiles {
+    /// Appends passages that are not there yet; gives the changes for a commit.
+    fn add(&mut self, driver: &Driver, passages: &[Passage]) -> Result<Vec<Change>, DriverError> {
+        let mut touched = Vec::new();
+        for passage in passages {
+            let path = paths::passages(&driver.machine, passage.recorded_at);
+            if !self.texts.contains_key(&path) {
+                // the committed bytes, not the work tree's: those may be torn
+                let committed = match driver.repo.blob_of(&path, None)? {
+                    Some(blob) => driver.repo.read_blob(&blob)?,
+                    None => Vec::new(),
+                };
+                self.texts.insert(path.clone(), String::from_utf8_lossy(&committed).into_owned());
+            }
+            let text = self.texts.entry(path.clone()).or_default();
+            if !text.contains(&format!("\"id\":\"{}\"", passage.id)) {
+                text.push_str(&serde_json::to_string(passage).unwrap_or_default());
+                text.push('\n');
+                touched.push(path);
+            }
+        }
+        touched.dedup();
+        let write =
+            |path: String| Change::Write { content: Content::Bytes(self.texts[&path].clone().into_bytes()), path };
+        Ok(touched.into_iter().map(write).collect())
+    }
+
+    /// Brings the work tree to where the last commit of the group will be.
+    fn write(&self, driver: &Driver) -> Result<(), DriverError> {
+        for (path, text) in &self.texts {
+            fsutil::write(&driver.store.path(path), text.as_bytes())?;
+        }
+        Ok(())
+    }
+}
+
+/// `invoice-chase: waiting (5 of 9 steps, 12 requests, $0.031)`.
+fn subject(item: &RunItem) -> String {
+    let mut parts = Vec::new();
+    if item.status.is_final() {
+        parts.push(plural(item.steps, "step"));
+    } else {
+        parts.push(format!("{} of {}", item.steps_done, plural(item.steps, "step")));
+    }
+    if item.requests > 0 {
+        parts.push(plural(item.requests, "request"));
+    }
+    if Usd::parse(&item.cost_usd).is_some_and(|usd| usd > Usd::default()) {
+        parts.push(format!("${}", item.cost_usd));
+    }
+    format!("{}: {} ({})", item.workflow, item.status.word(), parts.join(", "))
+}
+
+fn plural(n: u32, what: &str) -> String {
+    if n == 1 { format!("1 {what}") } else { format!("{n} {what}s") }
+}
+
+fn trailers(item: &RunItem, definition: &str, machine: &str) -> Vec<(String, String)> {
+    let pairs = [
+        ("Run", item.run.as_str()),
+        ("Workflow", &item.workflow),
+        ("Definition", definition),
+        ("Status", item.status.word()),
+        ("Cost-USD", &item.cost_usd),
+        ("Machine", machine),
+    ];
+    pairs.into_iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect()
+}
+
+fn log_subject(since: &Since) -> String {
+    match (since.passages.len(), since.told.as_slice()) {
+        (1, [_]) => "memory: 1 passage added".to_owned(),
+        (n, told) if n > 0 && n == told.len() => format!("memory: {n} passages added"),
+        (_, [one]) => format!("log: {one}"),
+        (_, told) => format!("log: {} entries", told.len()),
+    }
+}

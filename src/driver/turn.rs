@@ -1,0 +1,45 @@
+//! One turn of the loop: lines that become durable together, and what is carried out after.
+
+use std::{collections::BTreeMap, fs::OpenOptions, io::Write as _};
+
+use cairn_kernel::Effect;
+
+use super::{Driver, DriverError};
+use crate::store::fsutil;
+
+/// What one turn gathered.
+#[derive(Debug, Default)]
+pub(super) struct Turn {
+    /// Lines without their line break, each with the file it belongs to.
+    pub(super) lines: Vec<(String, String)>,
+    /// What the facts ask for, once they are durable.
+    pub(super) effects: Vec<Effect>,
+}
+
+impl Driver {
+    /// Makes the lines durable, then appends them to their files, where everybody can see them.
+    pub(super) fn write_turn(&mut self) -> Result<(), DriverError> {
+        if self.turn.lines.is_empty() {
+            return Ok(());
+        }
+        let lines = std::mem::take(&mut self.turn.lines);
+        let group: Vec<(&str, &str)> = lines.iter().map(|(to, line)| (to.as_str(), line.as_str())).collect();
+        self.journal.append(&group)?;
+        let mut by_file: BTreeMap<&str, String> = BTreeMap::new();
+        for (to, line) in group {
+            let text = by_file.entry(to).or_default();
+            text.push_str(line);
+            text.push('\n');
+        }
+        for (to, text) in by_file {
+            let path = self.store.path(to);
+            if let Some(dir) = path.parent().filter(|d| !d.is_dir()) {
+                fsutil::create_dirs(dir)?;
+            }
+            // unsynced on purpose: the journal is what counts, and a start repairs this file from it
+            let append = || OpenOptions::new().create(true).append(true).open(&path)?.write_all(text.as_bytes());
+            append().map_err(|source| fsutil::FsError { doing: "append to", path: path.clone(), source })?;
+        }
+        Ok(())
+    }
+}
