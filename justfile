@@ -1,0 +1,108 @@
+# The recipes behind `./dev`. They expect the tools that `./dev` installs.
+
+set shell := ["sh", "-eu", "-c"]
+
+export CARGO_TARGET_DIR := env("CARGO_TARGET_DIR", env("XDG_CACHE_HOME", env("HOME") / ".cache") / "cairn/target")
+
+cairn := CARGO_TARGET_DIR / "debug/cairn"
+demo_store := env("CAIRN_DEMO", env("HOME") / "cairn-demo")
+
+# list the recipes
+default:
+    @just --list --unsorted
+
+# build the program in the everyday profile
+build:
+    cargo build --bin cairn
+
+# build, make the demo store, run invoice-chase to its first approval and show it
+demo: build
+    #!/bin/sh
+    set -eu
+    cairn='{{ cairn }}' store='{{ demo_store }}'
+    if [ -e "$store/store.toml" ]; then
+        echo "using the demo store $store (to start over, move it away or delete it)"
+    else
+        "$cairn" init --demo "$store"
+    fi
+    first() { "$cairn" -C "$store" --json inbox ls | grep -o "\"$1\": *\"[^\"]*\"" | head -n 1 | cut -d '"' -f 4; }
+    item=$(first id || true)
+    if [ -z "$item" ]; then
+        code=0
+        "$cairn" -C "$store" run start invoice-chase --wait || code=$?
+        # 10: it waits for a person, which is where the demo wants to be
+        [ "$code" = 0 ] || [ "$code" = 10 ] || exit "$code"
+        item=$(first id || true)
+    fi
+    if [ -t 0 ] && [ -t 1 ]; then
+        exec "$cairn" -C "$store"
+    fi
+    "$cairn" -C "$store" inbox ls
+    if [ -n "$item" ]; then
+        echo
+        "$cairn" -C "$store" inbox show "$item"
+        echo
+        echo "To go on, in a shell:"
+        echo "  alias cairn='$cairn -C $store'"
+        echo "  cairn inbox approve $item --digest $(first digest) --wait"
+        echo "  cairn inbox deny $item --digest $(first digest) -m 'they called' --wait"
+        echo "  cairn inbox ls"
+        echo "  git -C $store log -3 --format='%s%n%(trailers)'"
+        echo "or open the interface in a terminal: $cairn -C $store"
+    fi
+
+# what CI checks; ends with the summary of the test runner
+test: fmt-check lint walls deny doc lint-lance
+    # Everything once more in one build, with Lance: this is the program that ships, and a package
+    # that Lance pulls in could switch on a feature (such as serde_json's key order) for all.
+    cargo nextest run --workspace
+
+# the quick part: format, lints, walls and the tests that need no Lance
+check: fmt-check lint walls
+    cargo nextest run --workspace --no-default-features
+
+# format the code
+fmt:
+    cargo fmt --all
+
+# tell whether the code is formatted
+fmt-check:
+    cargo fmt --all --check
+
+# lints, without Lance
+lint:
+    cargo clippy --workspace --all-targets --no-default-features --quiet -- -D warnings
+
+# lints, with Lance
+lint-lance:
+    cargo clippy --workspace --all-targets --quiet -- -D warnings
+
+# which crate may know which; links, headers and definitions of the demo
+walls:
+    cargo nextest run --package cairn --test walls --no-default-features
+
+# examples in the documentation of the code
+doc:
+    cargo test --workspace --doc --no-default-features --quiet
+
+# licences, banned packages and sources, when cargo-deny is installed
+deny:
+    @if command -v cargo-deny >/dev/null; then cargo deny --offline check bans licenses sources; \
+    else echo "cargo-deny is not installed: skipped (cargo install cargo-deny --locked)"; fi
+
+# known vulnerabilities; needs cargo-deny and a network
+advisories:
+    cargo deny check advisories
+
+# dependencies that nothing uses; needs cargo-machete
+unused:
+    cargo machete
+
+# accept changed snapshots after reading them; needs cargo-insta
+review:
+    cargo insta review
+
+# an optimised build (about an hour on 2 cores)
+release:
+    cargo build --release --bin cairn
+    @echo "{{ CARGO_TARGET_DIR / "release/cairn" }}"
