@@ -1,9 +1,11 @@
 //! The demo store: every definition reads, names only what is there, and nothing lies about unused.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
+use cairn_kernel::Plan;
 use cairn_store_layout::{
-    definition::{Agent, Connector, StepKind, Workflow, parse_workflow},
+    catalog::Catalog,
+    definition::{Agent, Bundle, Connector, StepKind, Workflow, parse_workflow},
     paths,
 };
 
@@ -37,6 +39,44 @@ fn workflows_name_exactly_the_files_of_their_folders() {
         let present: BTreeSet<String> =
             files(&folder, "").iter().filter_map(|f| f.strip_prefix(&folder).map(str::to_owned)).collect();
         assert_eq!(named(&workflow(name)), present, "{name}");
+    }
+}
+
+/// The files of a workflow's folder beside its definition, by path inside the folder.
+fn beside(name: &str) -> BTreeMap<String, String> {
+    let folder = format!("{DEMO}/workflows/{name}/");
+    let files = files(&folder, "").into_iter().filter(|f| !f.ends_with("workflow.toml"));
+    files.map(|f| (f[folder.len()..].to_owned(), text(&f))).collect()
+}
+
+/// What the demo's steps may ask for.
+fn catalog() -> Catalog {
+    let mut catalog = Catalog::builtin();
+    for file in files(&format!("{DEMO}/agents"), ".toml") {
+        let agent = Agent::parse(&file, &text(&file)).unwrap_or_else(|p| panic!("{p}"));
+        catalog.add_agent(stem(&file), &agent, Some("pin"));
+    }
+    for file in files(&format!("{DEMO}/connectors"), ".toml") {
+        let connector = Connector::parse(&file, &text(&file)).unwrap_or_else(|p| panic!("{p}"));
+        catalog.add_defined(stem(&file), &connector, "pin");
+    }
+    catalog
+}
+
+fn stem(file: &str) -> &str {
+    file.rsplit('/').next().and_then(|name| name.split('.').next()).expect("a file name")
+}
+
+#[test]
+fn workflows_compile() {
+    let catalog = catalog();
+    for name in WORKFLOWS {
+        let mut bundle = Bundle { workflow: workflow(name), files: beside(name) };
+        let file = format!("workflows/{name}/workflow.toml");
+        Plan::compile(&bundle, &catalog, &file).unwrap_or_else(|problems| panic!("{problems:#?}"));
+        // the control: without its prompts and templates it does not
+        bundle.files.clear();
+        assert!(Plan::compile(&bundle, &catalog, &file).is_err(), "{name}");
     }
 }
 
@@ -110,7 +150,7 @@ fn schemas_are_json_objects() {
 fn the_ledger_holds_what_its_page_says() {
     let ledger = text(&format!("{DEMO}/files/ledger.csv"));
     let mut reader = csv::Reader::from_reader(ledger.as_bytes());
-    let rows: Vec<std::collections::BTreeMap<String, String>> =
+    let rows: Vec<BTreeMap<String, String>> =
         reader.deserialize().collect::<Result<_, _>>().expect("a table");
     let count = |status: &str| rows.iter().filter(|row| row["status"] == status).count();
     assert_eq!((rows.len(), count("paid"), count("disputed"), count("open")), (40, 11, 2, 27));
