@@ -150,8 +150,7 @@ fn schemas_are_json_objects() {
 fn the_ledger_holds_what_its_page_says() {
     let ledger = text(&format!("{DEMO}/files/ledger.csv"));
     let mut reader = csv::Reader::from_reader(ledger.as_bytes());
-    let rows: Vec<BTreeMap<String, String>> =
-        reader.deserialize().collect::<Result<_, _>>().expect("a table");
+    let rows: Vec<BTreeMap<String, String>> = reader.deserialize().collect::<Result<_, _>>().expect("a table");
     let count = |status: &str| rows.iter().filter(|row| row["status"] == status).count();
     assert_eq!((rows.len(), count("paid"), count("disputed"), count("open")), (40, 11, 2, 27));
     let clients: BTreeSet<&String> = rows.iter().map(|row| &row["client"]).collect();

@@ -7,8 +7,20 @@ use crate::{files, text};
 
 /// Words by which a pure crate could reach a clock, a file, a thread, the network or an order that varies.
 const IMPURE: [&str; 14] = [
-    "std::fs", "std::io", "std::net", "std::env", "std::process", "std::thread", "SystemTime", "Instant", "HashMap",
-    "HashSet", "Timestamp::now", "Zoned::now", "getrandom", "tokio",
+    "std::fs",
+    "std::io",
+    "std::net",
+    "std::env",
+    "std::process",
+    "std::thread",
+    "SystemTime",
+    "Instant",
+    "HashMap",
+    "HashSet",
+    "Timestamp::now",
+    "Zoned::now",
+    "getrandom",
+    "tokio",
 ];
 
 /// The code of a source: comments and the unit tests at its end left out.
