@@ -1,6 +1,7 @@
 # The recipes behind `./dev`. They expect the tools that `./dev` installs.
 
 set shell := ["sh", "-eu", "-c"]
+set ignore-comments := true
 
 export CARGO_TARGET_DIR := env("CARGO_TARGET_DIR", env("XDG_CACHE_HOME", env("HOME") / ".cache") / "cairn/target")
 
@@ -71,11 +72,11 @@ fmt-check:
 
 # lints, without Lance
 lint:
-    cargo clippy --workspace --all-targets --no-default-features --quiet -- -D warnings
+    cargo clippy --workspace --all-targets --no-default-features -- -D warnings
 
 # lints, with Lance
 lint-lance:
-    cargo clippy --workspace --all-targets --quiet -- -D warnings
+    cargo clippy --workspace --all-targets -- -D warnings
 
 # which crate may know which; links, headers and definitions of the demo
 walls:
@@ -83,7 +84,7 @@ walls:
 
 # examples in the documentation of the code
 doc:
-    cargo test --workspace --doc --no-default-features --quiet
+    cargo test --workspace --doc --no-default-features
 
 # licences, banned packages and sources, when cargo-deny is installed
 deny:
