@@ -1,7 +1,7 @@
 # The recipes behind `./dev`. They expect the tools that `./dev` installs.
 
 set shell := ["sh", "-eu", "-c"]
-set ignore-comments := true
+set ignore-comments
 
 export CARGO_TARGET_DIR := env("CARGO_TARGET_DIR", env("XDG_CACHE_HOME", env("HOME") / ".cache") / "cairn/target")
 
