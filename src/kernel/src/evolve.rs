@@ -1,5 +1,7 @@
 //! What is true once a fact is recorded. Total: a recorded fact can not be refused.
 
+use std::collections::BTreeMap;
+
 use cairn_store_layout::event::{Body, Event};
 
 use crate::{
@@ -79,7 +81,9 @@ fn evolve_step(state: &mut State, step: usize, event: &Event) {
 /// The output of a `for_each` step: that of each iteration that was done, by key.
 fn outputs(slots: &[Slot]) -> Value {
     let done = slots.iter().filter(|s| s.phase == Phase::Done);
-    done.filter_map(|s| Some((s.key.clone()?, s.output.clone().unwrap_or(Value::from(()))))).collect()
+    let by_key = done.filter_map(|s| Some((s.key.clone()?, s.output.clone().unwrap_or(Value::from(())))));
+    // collected straight into a `Value`, the pairs would become a list of pairs
+    Value::from(by_key.collect::<BTreeMap<String, Value>>())
 }
 
 fn evolve_slot(slot: &mut Slot, event: &Event) {

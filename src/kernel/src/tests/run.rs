@@ -272,3 +272,12 @@ fn a_gate_lapses_and_never_means_yes() {
     assert!(bench.told().contains("a gate.expired: nobody decided in time"));
     assert_eq!((bench.state.end(), bench.performs()), (Some(End::Succeeded), 0));
 }
+
+#[test]
+fn what_iterations_gave_back_is_found_by_key_and_taken_by_the_next_list() {
+    let text = "[[step]]\nid = \"a\"\nfor_each = { in = \"{{ ['x', 'y'] }}\", key = \"k-{{ item }}\" }\nrun = [\"x\"]\n[[step]]\nid = \"b\"\nneeds = [\"a\"]\nfor_each = { in = \"{{ steps.a.output }}\" }\nset = \"{{ key }} {{ item.n }} {{ steps.a.output[key].n }}\"\n[[step]]\nid = \"c\"\nneeds = [\"b\"]\nask = \"{{ steps.b.output | tojson }}\"\nform = [{ name = \"ok\" }]\n";
+    let mut bench = Bench::new(text, nothing());
+    bench.done("a", Some("k-x"), json!({"n": 1}));
+    bench.done("a", Some("k-y"), json!({"n": 2}));
+    assert!(bench.told().contains(r#"{"k-x": "k-x 1 1", "k-y": "k-y 2 2"}"#), "{}", bench.told());
+}
