@@ -58,18 +58,18 @@ impl Driver {
         let result = match verb {
             Verb::RunStart { workflow, input } => self.start_run(path, &id, &by, &workflow, &input)?,
             Verb::MemoryAdd { text, kind, entity } => self.add_passage(&id, &by, text, kind, entity)?,
-            Verb::RunCancel { run, reason } => self.to_run(path, &id, &run, &Ask::Cancel { by: by.clone(), reason })?,
+            Verb::RunCancel { run, reason } => self.hand_over(path, &id, &run, &Ask::Cancel { by: by.clone(), reason })?,
             Verb::GateApprove { run, gate, digest, reason } => {
-                self.to_run(path, &id, &run, &Ask::Approve { gate, digest, by: by.clone(), reason })?
+                self.hand_over(path, &id, &run, &Ask::Approve { gate, digest, by: by.clone(), reason })?
             }
             Verb::GateDeny { run, gate, digest, reason } => {
-                self.to_run(path, &id, &run, &Ask::Deny { gate, digest, by: by.clone(), reason })?
+                self.hand_over(path, &id, &run, &Ask::Deny { gate, digest, by: by.clone(), reason })?
             }
             Verb::GateEdit { run, gate, digest, input, reason } => {
-                self.to_run(path, &id, &run, &Ask::Edit { gate, digest, input, by: by.clone(), reason })?
+                self.hand_over(path, &id, &run, &Ask::Edit { gate, digest, input, by: by.clone(), reason })?
             }
             Verb::AskAnswer { run, gate, digest, answer } => {
-                self.to_run(path, &id, &run, &Ask::Answer { gate, digest, answer, by: by.clone() })?
+                self.hand_over(path, &id, &run, &Ask::Answer { gate, digest, answer, by: by.clone() })?
             }
         };
         match result {
@@ -106,7 +106,7 @@ impl Driver {
     }
 
     /// Hands a decision to the run it is about.
-    fn to_run(
+    fn hand_over(
         &mut self,
         path: &str,
         id: &CommandId,
