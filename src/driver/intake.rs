@@ -58,7 +58,9 @@ impl Driver {
         let result = match verb {
             Verb::RunStart { workflow, input } => self.start_run(path, &id, &by, &workflow, &input)?,
             Verb::MemoryAdd { text, kind, entity } => self.add_passage(&id, &by, text, kind, entity)?,
-            Verb::RunCancel { run, reason } => self.hand_over(path, &id, &run, &Ask::Cancel { by: by.clone(), reason })?,
+            Verb::RunCancel { run, reason } => {
+                self.hand_over(path, &id, &run, &Ask::Cancel { by: by.clone(), reason })?
+            }
             Verb::GateApprove { run, gate, digest, reason } => {
                 self.hand_over(path, &id, &run, &Ask::Approve { gate, digest, by: by.clone(), reason })?
             }

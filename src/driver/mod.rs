@@ -276,6 +276,7 @@ impl Driver {
     }
 
     fn report(&mut self, report: wake::Report) -> Result<(), DriverError> {
+        self.performers.reported(&report);
         let wake::Report { run, step, iteration, attempt, outcome } = report;
         let command = Command::Report { step, iteration, attempt, outcome };
         if let Err(refusal) = self.ask(&run, &command, None)? {

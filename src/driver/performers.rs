@@ -62,10 +62,17 @@ impl Performers {
         })
     }
 
-    /// How many attempts are under way.
-    pub(super) fn in_flight(&mut self) -> usize {
-        self.under_way.retain(|_, (_, handle)| !handle.is_finished());
+    /// How many attempts have not been reported yet: a report that waits in the queue counts.
+    pub(super) fn in_flight(&self) -> usize {
         self.under_way.len()
+    }
+
+    /// Takes note that an attempt's report has arrived.
+    pub(super) fn reported(&mut self, report: &Report) {
+        let place = (report.run.clone(), report.step.clone(), report.iteration.clone());
+        if self.under_way.get(&place).is_some_and(|(attempt, _)| *attempt == report.attempt) {
+            self.under_way.remove(&place);
+        }
     }
 
     /// Starts an attempt; it reports back as a wake, whatever happens.

@@ -1,0 +1,6 @@
+//! The driver with the real parts on a real disk: the demo from start to letter to commit.
+//!
+//! Everything here goes through the library, in one process, without the command line.
+
+mod demo;
+mod support;
