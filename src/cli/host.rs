@@ -14,7 +14,11 @@ use std::{
 };
 
 use cairn_store_layout::{
-    CommandId, MachineId, RunId, paths, time::Span,
+    CommandId, MachineId, RunId,
+    event::{Body, Event},
+    paths,
+    record::Record,
+    time::Span,
     view::{KernelHealth, RunItem, RunStatus},
 };
 use clap::Args;
@@ -57,6 +61,15 @@ impl Wait {
     }
 }
 
+/// Why the kernel did not follow a command.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// A stable code, such as `stale_digest`.
+    pub code: String,
+    /// Why not, for a person.
+    pub message: String,
+}
+
 /// What became of a command.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum State {
@@ -68,8 +81,8 @@ pub enum State {
     Sent,
     /// The owner of the run is another machine; it travels with git.
     Elsewhere,
-    /// The kernel took it and did not follow it, for this reason.
-    Refused(String),
+    /// The kernel took it and did not follow it.
+    Refused(Refusal),
 }
 
 impl State {
@@ -93,7 +106,7 @@ impl State {
             Self::Saved => "saved; applies when the kernel starts (cairn kernel start)".to_owned(),
             Self::Sent => "sent; the kernel is busy and has not taken it yet".to_owned(),
             Self::Elsewhere => "saved for the machine that owns the run; applies there after a git push".to_owned(),
-            Self::Refused(why) => format!("refused: {why}"),
+            Self::Refused(refusal) => format!("refused: {}", refusal.message),
         }
     }
 }
@@ -140,10 +153,16 @@ pub fn follow(
         None => glance(&store, &here, reader, run, command)?,
     };
     match followed.state {
-        State::Refused(why) => {
-            Err(Failure::new("refused", exit::STALE, "the kernel did not follow the command; nothing was changed")
-                .why(why)
-                .fix("look at what is there now: cairn inbox ls, cairn run ls"))
+        State::Refused(refusal) => {
+            let (code, exit) = match refusal.code.as_str() {
+                "stale_digest" => ("stale_digest", exit::STALE),
+                "already_decided" => ("already_decided", exit::STALE),
+                _ => ("refused", exit::REFUSED),
+            };
+            Err(Failure::new(code, exit, "the kernel did not follow the command; nothing was changed")
+                .why(refusal.message)
+                .fix("look at what is there now: cairn inbox ls, cairn run ls")
+                .details(serde_json::json!({"refusal": refusal.code})))
         }
         _ => Ok(followed),
     }
@@ -156,7 +175,7 @@ pub fn follow(
 pub fn be_kernel(store: Store) -> Result<u8, Failure> {
     let lock = KernelLock::take(store.root())?;
     let (stop, _) = stop_on_signals()?;
-    serve(store, lock, Until::Stopped, stop)?;
+    serve(store, lock, Until::Stopped, &stop)?;
     // a signal is how a kernel is meant to be stopped, so this is success
     Ok(exit::OK)
 }
@@ -232,10 +251,10 @@ fn to_rest(
                 let stop = stop.clone();
                 thread::spawn(move || {
                     thread::sleep(end.saturating_duration_since(Instant::now()));
-                    stop.stop();
+                    stop.request();
                 });
             }
-            serve(store.clone(), lock, Until::AtRest(run.clone()), stop)?;
+            serve(store.clone(), lock, Until::AtRest(run.clone()), &stop)?;
             if let 1.. = signal.load(Ordering::SeqCst) {
                 let number = signal.load(Ordering::SeqCst);
                 return Err(Failure::new("interrupted", 128 + u8::try_from(number).unwrap_or(0), "stopped by a signal; nothing is lost")
@@ -270,18 +289,19 @@ fn taken(
 }
 
 /// What the machine's log says about a command that no history names.
-fn refusal(store: &Store, here: &MachineId, command: &CommandId) -> String {
+fn refusal(store: &Store, here: &MachineId, command: &CommandId) -> Refusal {
     let logs = fsutil::list(&store.path(&format!("log/{here}"))).unwrap_or_default();
     for log in logs.iter().rev() {
-        let text = String::from_utf8(fsutil::read(&log.path()).ok().flatten().unwrap_or_default()).unwrap_or_default();
+        let bytes = fsutil::read(&log.path()).ok().flatten().unwrap_or_default();
+        let text = String::from_utf8_lossy(&bytes);
         for line in text.lines().rev().filter(|l| l.contains(command.as_str())) {
-            let Ok(value) = serde_json::from_str::<serde_json::Value>(line) else { continue };
-            if let Some(why) = ["why", "reason", "message"].iter().find_map(|k| value.get(k)?.as_str()) {
-                return why.to_owned();
+            let record = Record::decode(line, &mut |_| None);
+            if let Ok(Record { event: Event { body: Body::CommandRefused(refused), .. }, .. }) = record {
+                return Refusal { code: refused.code, message: refused.message };
             }
         }
     }
-    format!("see log/{here}/ in the store")
+    Refusal { code: "unknown".to_owned(), message: format!("see log/{here}/ in the store") }
 }
 
 fn addressed_elsewhere(store: &Store, here: &MachineId, command: &CommandId) -> Result<bool, Failure> {
@@ -306,16 +326,15 @@ fn stop_on_signals() -> Result<(StopFlag, Arc<AtomicI32>), Failure> {
             if number.swap(signal, Ordering::SeqCst) != 0 {
                 signal_hook::low_level::exit(128 + signal);
             }
-            flag.stop();
+            flag.request();
         }
     });
     Ok((stop, which))
 }
 
-fn serve(store: Store, lock: KernelLock, until: Until, stop: StopFlag) -> Result<(), Failure> {
-    let done = driver::serve(store, lock, ServeOptions { until }, stop);
+fn serve(store: Store, lock: KernelLock, until: Until, stop: &StopFlag) -> Result<(), Failure> {
+    let done = driver::serve(store, lock, &ServeOptions { until }, stop);
     done.map(|_| ()).map_err(|error| {
-        Failure::failed("kernel_failed", format!("the kernel stopped: {}", chain(&error)))
-            .fix("what was acknowledged is on disk; see cairn verify, then start again")
+        Failure::failed(error.code(), format!("the kernel stopped: {}", chain(&error))).why(error.safe()).fix(error.hint())
     })
 }

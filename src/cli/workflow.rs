@@ -1,0 +1,224 @@
+//! `cairn workflow`: look at definitions and check them, without a kernel.
+
+use std::sync::Arc;
+
+use cairn_store_layout::definition::{Field, Problem, StepKind, Wait, Workflow as Definition};
+use clap::Subcommand;
+use serde_json::{Value, json};
+
+use super::{
+    context::{Context, Outcome},
+    failure::{Failure, exit, plural},
+};
+use crate::store::{
+    Store,
+    definitions::{LoadedWorkflow, WorkTree},
+    fsutil::At as _,
+};
+
+/// Look at workflow definitions and check them.
+#[derive(Debug, Subcommand)]
+pub enum Workflow {
+    /// List the workflows of the store
+    Ls,
+    /// Show one workflow: its input and its steps
+    Show {
+        /// The name of its folder in workflows/
+        name: String,
+    },
+    /// Check definitions as they lie on disk; exit code 1 when one can not be used
+    #[command(after_help = "Examples:\n  cairn workflow check\n  cairn workflow check invoice-chase")]
+    Check {
+        /// The workflow; all of them, and agents and connectors, if left out
+        name: Option<String>,
+    },
+}
+
+impl Workflow {
+    pub(super) fn run(&self, context: &mut Context) -> Outcome {
+        let store = context.store()?;
+        match self {
+            Self::Ls => ls(context, &store),
+            Self::Show { name } => show(context, &store, name),
+            Self::Check { name } => check(context, &store, name.as_deref()),
+        }
+    }
+}
+
+/// The names of the workflows in the work tree, good or bad.
+pub(super) fn names(store: &Store) -> Result<Vec<String>, Failure> {
+    Ok(tree(store)?.workflows.into_keys().collect())
+}
+
+/// Everything in the work tree that can not be used as it stands.
+pub(super) fn problems(store: &Store) -> Result<Vec<Problem>, Failure> {
+    Ok(tree(store)?.problems())
+}
+
+/// The definition `name` as it lies in the work tree.
+pub(super) fn read(store: &Store, name: &str) -> Result<Definition, Vec<Problem>> {
+    let tree = tree(store).map_err(|e| vec![Problem::new(format!("workflows/{name}"), None, e.message)])?;
+    match tree.workflows.get(name) {
+        Some(Ok(loaded)) => Ok(loaded.bundle.workflow.clone()),
+        Some(Err(problems)) => Err(problems.clone()),
+        None => Err(vec![Problem::new(format!("workflows/{name}"), None, "there is no such workflow")]),
+    }
+}
+
+fn tree(store: &Store) -> Result<WorkTree, Failure> {
+    Ok(WorkTree::read(store.root()).at("read the definitions in", store.root())?)
+}
+
+fn ls(context: &mut Context, store: &Store) -> Outcome {
+    let tree = tree(store)?;
+    let cairn = context.cairn();
+    let screen = &mut context.screen;
+    let item = |name: &String, loaded: &Result<Arc<LoadedWorkflow>, Vec<Problem>>| match loaded {
+        Ok(w) => json!({
+            "workflow": name, "ok": true, "description": w.bundle.workflow.description,
+            "steps": w.bundle.workflow.steps.len(), "problems": [],
+        }),
+        Err(problems) => json!({"workflow": name, "ok": false, "description": null, "steps": null, "problems": problems}),
+    };
+    let items: Vec<Value> = tree.workflows.iter().map(|(name, loaded)| item(name, loaded)).collect();
+    screen.list("cairn.workflows/1", &items, None);
+    if tree.workflows.is_empty() {
+        screen.say("no workflows yet");
+        screen.note("write workflows/NAME/workflow.toml, or look at complete examples: cairn init DIR --demo");
+        return Ok(exit::OK);
+    }
+    let rows: Vec<Vec<String>> = tree
+        .workflows
+        .iter()
+        .map(|(name, loaded)| match loaded {
+            Ok(w) => {
+                let definition = &w.bundle.workflow;
+                vec![name.clone(), "ok".to_owned(), definition.steps.len().to_string(), definition.description.clone()]
+            }
+            Err(problems) => {
+                vec![name.clone(), "BROKEN".to_owned(), "-".to_owned(), plural(problems.len() as u64, "problem")]
+            }
+        })
+        .collect();
+    screen.table(&["WORKFLOW", "STATE", "STEPS", "DESCRIPTION"], &rows);
+    if tree.workflows.values().any(Result::is_err) {
+        screen.note(format!("what is wrong: {cairn} workflow check"));
+    }
+    Ok(exit::OK)
+}
+
+fn show(context: &mut Context, store: &Store, name: &str) -> Outcome {
+    let tree = tree(store)?;
+    let loaded = match tree.workflows.get(name) {
+        Some(Ok(loaded)) => loaded,
+        Some(Err(problems)) => return Err(broken(name, problems)),
+        None => return Err(unknown(name, &tree)),
+    };
+    let definition = &loaded.bundle.workflow;
+    let cairn = context.cairn();
+    let screen = &mut context.screen;
+    let steps: Vec<Value> = definition
+        .steps
+        .iter()
+        .map(|s| {
+            json!({
+                "id": s.id, "does": s.kind.word(), "what": what(&s.kind), "needs": s.needs, "if": s.when,
+                "for_each": s.for_each.as_ref().map(|f| &f.list), "approve": s.approve.is_some(),
+            })
+        })
+        .collect();
+    let files: Vec<&String> = loaded.bundle.files.keys().collect();
+    screen.document(&json!({
+        "schema": "cairn.workflow/1", "workflow": name, "description": definition.description,
+        "input": definition.input, "steps": steps, "files": files,
+    }));
+    screen.heading(name);
+    screen.say(&definition.description);
+    screen.say("");
+    if definition.input.is_empty() {
+        screen.say("takes no input");
+    } else {
+        let rows: Vec<Vec<String>> = definition.input.iter().map(field).collect();
+        screen.table(&["INPUT", "TYPE", "DEFAULT", "DESCRIPTION"], &rows);
+    }
+    screen.say("");
+    let rows: Vec<Vec<String>> = definition
+        .steps
+        .iter()
+        .map(|s| {
+            let mut notes = Vec::new();
+            notes.extend(s.for_each.as_ref().map(|_| "for each".to_owned()));
+            notes.extend(s.approve.as_ref().map(|_| "asks you first".to_owned()));
+            notes.extend(s.when.as_ref().map(|w| format!("if {w}")));
+            let needs: Vec<&str> = s.needs.iter().map(cairn_store_layout::StepId::as_str).collect();
+            let does = [s.kind.word(), &what(&s.kind)].join(" ").trim().to_owned();
+            vec![s.id.to_string(), does, needs.join(" "), notes.join(", ")]
+        })
+        .collect();
+    screen.table(&["STEP", "DOES", "NEEDS", "NOTE"], &rows);
+    screen.note(format!("\nstart it: {cairn} run start {name} --wait"));
+    Ok(exit::OK)
+}
+
+fn check(context: &mut Context, store: &Store, name: Option<&str>) -> Outcome {
+    let tree = tree(store)?;
+    let problems = match name {
+        None => tree.problems(),
+        Some(name) => match tree.workflows.get(name) {
+            Some(Ok(_)) => Vec::new(),
+            Some(Err(problems)) => problems.clone(),
+            None => return Err(unknown(name, &tree)),
+        },
+    };
+    let screen = &mut context.screen;
+    let items: Vec<Value> = problems.iter().map(|p| json!(p)).collect();
+    screen.document(&json!({"schema": "cairn.check/1", "ok": problems.is_empty(), "problems": items}));
+    problems.iter().for_each(|p| screen.say(p.to_string()));
+    if problems.is_empty() {
+        let checked = match name {
+            Some(name) => format!("{name} can be used"),
+            None => format!("{} can be used", plural(tree.workflows.len() as u64, "workflow")),
+        };
+        screen.say(checked);
+        return Ok(exit::OK);
+    }
+    screen.note(format!("{}; runs use the last good definition meanwhile", plural(problems.len() as u64, "problem")));
+    Ok(exit::FAILED)
+}
+
+fn broken(name: &str, problems: &[Problem]) -> Failure {
+    let first = problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
+    Failure::failed("broken_definition", format!("workflow `{name}` can not be used as it stands"))
+        .why(first)
+        .fix(format!("correct it, then cairn workflow check {name}; runs use the last good definition meanwhile"))
+}
+
+fn unknown(name: &str, tree: &WorkTree) -> Failure {
+    let known: Vec<&str> = tree.workflows.keys().map(String::as_str).collect();
+    let failure = Failure::not_found(format!("there is no workflow `{name}`"));
+    match cairn_store_layout::definition::nearest(name, known.iter().copied()) {
+        Some(near) => failure.fix(format!("did you mean {near}?")),
+        None if known.is_empty() => failure.fix("write workflows/NAME/workflow.toml"),
+        None => failure.fix(format!("workflows here: {}", known.join(", "))),
+    }
+}
+
+fn field(field: &Field) -> Vec<String> {
+    let kind = serde_json::to_value(field.kind).ok().and_then(|v| v.as_str().map(str::to_owned)).unwrap_or_default();
+    let default = match (&field.default, field.optional) {
+        (Some(default), _) => default.to_string(),
+        (None, true) => "(optional)".to_owned(),
+        (None, false) => "(needed)".to_owned(),
+    };
+    vec![field.name.clone(), kind, default, field.description.clone().unwrap_or_default()]
+}
+
+fn what(kind: &StepKind) -> String {
+    match kind {
+        StepKind::Agent { agent, .. } => agent.clone(),
+        StepKind::Call { connector, operation, .. } => format!("{connector}.{operation}"),
+        StepKind::Run { argv, .. } => argv.first().cloned().unwrap_or_default(),
+        StepKind::Wait(Wait::For(text) | Wait::Until(text)) => text.clone(),
+        StepKind::Set { .. } | StepKind::Ask { .. } => String::new(),
+    }
+}

@@ -1,0 +1,314 @@
+//! One history against LAYOUT.md: its lines, their order, and every decision against its digest.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+};
+
+use cairn_store_layout::{
+    Digest, GateId, RunId, StepId,
+    event::{ArtifactRef, Body, Event},
+    paths,
+    record::{Record, RecordError},
+};
+use jiff::Timestamp;
+
+use super::Report;
+use crate::store::artifacts;
+
+/// Checks the bytes of the history at `path`. `may_be_torn`: its last line is being written, or the
+/// journal can restore it.
+pub(super) fn check(root: &Path, path: &str, bytes: &[u8], may_be_torn: bool, report: &mut Report) {
+    let whole = bytes.iter().rposition(|b| *b == b'\n').map_or(0, |at| at + 1);
+    if whole < bytes.len() && !may_be_torn {
+        let message = format!("{} bytes after the last line break are no record", bytes.len() - whole);
+        report.add("torn_tail", path, None, message);
+    }
+    let mut checker = Checker { root, path, report, line: 0, state: State::default() };
+    let mut fetch = |digest: &Digest| artifacts::get(root, digest).ok().flatten();
+    for line in bytes[..whole].split_inclusive(|b| *b == b'\n') {
+        checker.line += 1;
+        let record = std::str::from_utf8(line)
+            .map_err(|e| RecordError::Json(e.to_string()))
+            .and_then(|line| Record::decode(line, &mut fetch));
+        match record {
+            Ok(record) => checker.record(&record),
+            Err(why) => {
+                let code = match why {
+                    RecordError::Missing(_) => "missing_artifact",
+                    RecordError::Damaged(_) => "damaged_artifact",
+                    _ => "bad_record",
+                };
+                checker.finding(code, why.to_string());
+            }
+        }
+    }
+    if checker.line == 0 && !may_be_torn {
+        checker.finding("empty_history", "there is no record in it");
+    }
+}
+
+/// Checks the bytes of the machine's log at `path`: whole records, numbered without a gap.
+pub(super) fn check_log(root: &Path, path: &str, bytes: &[u8], report: &mut Report) {
+    let whole = bytes.iter().rposition(|b| *b == b'\n').map_or(0, |at| at + 1);
+    let mut fetch = |digest: &Digest| artifacts::get(root, digest).ok().flatten();
+    for (index, line) in (0u64..).zip(bytes[..whole].split_inclusive(|b| *b == b'\n')) {
+        let record = std::str::from_utf8(line)
+            .map_err(|e| RecordError::Json(e.to_string()))
+            .and_then(|line| Record::decode(line, &mut fetch));
+        match record {
+            Ok(record) if record.n == index => report.checked.records += 1,
+            Ok(record) => {
+                let message = format!("the record has number {}; {index} was expected", record.n);
+                report.add("bad_number", path, Some(index + 1), message);
+            }
+            Err(why) => report.add("bad_record", path, Some(index + 1), why.to_string()),
+        }
+    }
+}
+
+/// The part of a run that decides what may come next.
+#[derive(Default)]
+struct State {
+    run: Option<RunId>,
+    at: Option<Timestamp>,
+    ended: bool,
+    requests: BTreeMap<GateId, Request>,
+    /// Slots that stand behind a gate: the digest that was approved, once it was.
+    gated: BTreeMap<Slot, Option<Digest>>,
+    attempts: BTreeMap<Slot, Attempt>,
+    iterations: BTreeMap<StepId, BTreeSet<String>>,
+}
+
+type Slot = (Option<StepId>, Option<String>);
+
+struct Request {
+    digest: Option<Digest>,
+    open: bool,
+}
+
+struct Attempt {
+    number: u32,
+    phase: Phase,
+}
+
+#[derive(PartialEq)]
+enum Phase {
+    InFlight,
+    Unknown,
+    Over,
+}
+
+struct Checker<'a> {
+    root: &'a Path,
+    path: &'a str,
+    report: &'a mut Report,
+    line: u64,
+    state: State,
+}
+
+impl Checker<'_> {
+    fn finding(&mut self, code: &'static str, message: impl Into<String>) {
+        self.report.add(code, self.path, Some(self.line), message);
+    }
+
+    fn record(&mut self, record: &Record) {
+        self.report.checked.records += 1;
+        if record.n + 1 != self.line {
+            self.finding("bad_number", format!("the record has number {}; {} was expected", record.n, self.line - 1));
+        }
+        let event = &record.event;
+        if self.state.at.is_some_and(|before| event.at < before) {
+            self.finding("bad_time", "it is earlier than the record before it");
+        }
+        self.state.at = Some(event.at);
+        if self.state.ended {
+            self.finding("after_end", format!("`{}` after the run had ended", event.body.kind().0));
+        }
+        if (self.line == 1) != matches!(event.body, Body::RunStarted(_)) {
+            self.finding("bad_order", format!("`{}` can not be record {}", event.body.kind().0, record.n));
+        }
+        if let (Some(step), Some(iteration)) = (&event.step, &event.iteration)
+            && self.state.iterations.get(step).is_none_or(|known| !known.contains(iteration))
+        {
+            self.finding("bad_order", format!("iteration `{iteration}` of `{step}` was never listed"));
+        }
+        self.body(event);
+    }
+
+    fn body(&mut self, event: &Event) {
+        let slot = (event.step.clone(), event.iteration.clone());
+        match &event.body {
+            Body::RunStarted(start) => {
+                if paths::run(&start.run) != self.path {
+                    self.finding("wrong_file", format!("this is the history of run {}", start.run));
+                }
+                self.state.run = Some(start.run.clone());
+            }
+            Body::RunSucceeded(_) | Body::RunFailed(_) | Body::RunCanceled(_) => self.state.ended = true,
+            Body::StepExpanded(list) => {
+                if let Some(step) = &event.step {
+                    let keys: BTreeSet<String> = list.items.iter().map(|i| i.key.clone()).collect();
+                    if keys.len() != list.items.len() {
+                        self.finding("bad_order", "two iterations have one key");
+                    }
+                    self.state.iterations.insert(step.clone(), keys);
+                }
+            }
+            Body::GateOpened(gate) => {
+                self.digest(&gate.digest, &gate.effect.digest(), "the effect that it shows");
+                let request = Request { digest: Some(gate.digest.clone()), open: true };
+                if self.state.requests.insert(gate.gate.clone(), request).is_some() {
+                    self.finding("bad_order", format!("gate {} is opened twice", gate.gate));
+                }
+                self.state.gated.insert(slot, None);
+            }
+            Body::GateEdited(edit) => {
+                self.digest(&edit.digest, &edit.effect.digest(), "the effect as edited");
+                self.decided(&edit.gate, Some(&edit.before), false);
+                if let Some(request) = self.state.requests.get_mut(&edit.gate) {
+                    request.digest = Some(edit.digest.clone());
+                }
+            }
+            Body::GateApproved(decision) => {
+                self.report.checked.decisions += 1;
+                self.decided(&decision.gate, Some(&decision.digest), true);
+                self.state.gated.insert(slot, Some(decision.digest.clone()));
+            }
+            Body::GateDenied(decision) => {
+                self.report.checked.decisions += 1;
+                self.decided(&decision.gate, Some(&decision.digest), true);
+            }
+            Body::GateExpired(lapsed) => self.decided(&lapsed.gate, None, true),
+            Body::RequestWithdrawn(gone) => self.decided(&gone.gate, None, true),
+            Body::AskOpened(ask) => {
+                let request = Request { digest: Some(ask.digest.clone()), open: true };
+                if self.state.requests.insert(ask.gate.clone(), request).is_some() {
+                    self.finding("bad_order", format!("request {} is opened twice", ask.gate));
+                }
+            }
+            Body::AskAnswered(answer) => {
+                self.report.checked.decisions += 1;
+                self.decided(&answer.gate, None, true);
+            }
+            Body::AttemptStarted(start) => self.started(event, &slot, start),
+            Body::AttemptSucceeded(done) => {
+                self.outcome(event, &slot, Phase::Over);
+                self.artifacts(&done.artifacts);
+            }
+            Body::AttemptFailed(failed) => {
+                self.outcome(event, &slot, Phase::Over);
+                self.artifacts(&failed.artifacts);
+            }
+            Body::AttemptUnknown(unknown) => {
+                self.outcome(event, &slot, Phase::Unknown);
+                self.state.requests.insert(unknown.gate.clone(), Request { digest: None, open: true });
+            }
+            Body::StepSucceeded(_)
+            | Body::StepFailed(_)
+            | Body::StepSkipped(_)
+            | Body::TimerSet(_)
+            | Body::TimerFired(_)
+            | Body::PassageRemembered(_)
+            | Body::Unknown { .. } => {}
+            Body::CommandRefused(_) | Body::PassageAdded(_) | Body::JournalRepaired(_) => {
+                self.finding("wrong_file", format!("`{}` belongs into a machine's log", event.body.kind().0));
+            }
+        }
+    }
+
+    /// An effect leaves only as itself, under its own key, after the attempt before it was over, and
+    /// behind a gate only as exactly what was approved.
+    fn started(&mut self, event: &Event, slot: &Slot, start: &cairn_store_layout::event::AttemptStarted) {
+        self.digest(&start.digest, &start.effect.digest(), "the effect that was carried out");
+        if start.key != start.effect.key() {
+            self.finding("wrong_key", "the idempotency key is not the one of this effect");
+        }
+        let elsewhere = self.state.run.as_ref().is_some_and(|run| start.effect.run != *run)
+            || Some(&start.effect.step) != event.step.as_ref()
+            || start.effect.iteration != event.iteration;
+        if elsewhere {
+            self.finding("wrong_effect", "the effect belongs to another run, step or iteration");
+        }
+        match self.state.gated.get(slot) {
+            Some(None) => self.finding("not_approved", "the effect was carried out although its gate was not approved"),
+            Some(Some(approved)) if *approved != start.digest => {
+                let message = format!("digest {} was approved, {} was carried out", approved.short(), start.digest.short());
+                self.finding("not_approved", message);
+            }
+            _ => {}
+        }
+        let number = event.attempt.unwrap_or(0);
+        let before = self.state.attempts.get(slot).map_or(0, |a| a.number);
+        if self.state.attempts.get(slot).is_some_and(|a| a.phase != Phase::Over) {
+            self.finding("bad_order", format!("attempt {number} begins before attempt {before} is over"));
+        }
+        if number != before + 1 {
+            self.finding("bad_order", format!("attempt {number} follows attempt {before}"));
+        }
+        self.state.attempts.insert(slot.clone(), Attempt { number, phase: Phase::InFlight });
+    }
+
+    fn outcome(&mut self, event: &Event, slot: &Slot, phase: Phase) {
+        let legal = match self.state.attempts.get(slot) {
+            Some(attempt) if Some(attempt.number) == event.attempt => match attempt.phase {
+                Phase::InFlight => true,
+                // a person told what became of it
+                Phase::Unknown => phase == Phase::Over,
+                Phase::Over => false,
+            },
+            _ => false,
+        };
+        if !legal {
+            let message = format!("`{}` of an attempt that is not in flight", event.body.kind().0);
+            self.finding("bad_order", message);
+        }
+        if let Some(attempt) = self.state.attempts.get_mut(slot) {
+            attempt.phase = phase;
+        }
+    }
+
+    /// A decision must meet an open request, and name the digest that was shown last.
+    fn decided(&mut self, gate: &GateId, digest: Option<&Digest>, closes: bool) {
+        let message = match self.state.requests.get_mut(gate) {
+            None => Some(("bad_order", format!("request {gate} was never opened"))),
+            Some(request) if !request.open => Some(("bad_order", format!("request {gate} was decided before"))),
+            Some(request) => {
+                request.open = !closes;
+                match (&request.digest, digest) {
+                    (Some(shown), Some(named)) if shown != named => {
+                        let message = format!("digest {} was shown, the decision names {}", shown.short(), named.short());
+                        Some(("wrong_digest", message))
+                    }
+                    _ => None,
+                }
+            }
+        };
+        if let Some((code, message)) = message {
+            self.finding(code, message);
+        }
+    }
+
+    fn digest(&mut self, named: &Digest, real: &Digest, of: &str) {
+        if named != real {
+            self.finding("wrong_digest", format!("digest {} is not that of {of} ({})", named.short(), real.short()));
+        }
+    }
+
+    fn artifacts(&mut self, all: &[ArtifactRef]) {
+        for artifact in all {
+            match artifacts::get(self.root, &artifact.digest) {
+                Ok(Some(bytes)) if bytes.len() as u64 == artifact.bytes => {}
+                Ok(Some(bytes)) => {
+                    let message = format!("artifact `{}` has {} bytes, not {}", artifact.name, bytes.len(), artifact.bytes);
+                    self.finding("wrong_artifact", message);
+                }
+                Ok(None) => {
+                    let message = format!("artifact `{}` ({}) is missing or damaged", artifact.name, artifact.digest);
+                    self.finding("missing_artifact", message);
+                }
+                Err(e) => self.finding("unreadable", e.to_string()),
+            }
+        }
+    }
+}
