@@ -4,7 +4,7 @@ use cairn_store_layout::definition::CommandAgent;
 use serde_json::json;
 
 use super::Ask;
-use crate::effects::{Attempt, Done, Fault, Program, brief, finish};
+use crate::effects::{Attempt, Done, Fault, Program, finish};
 
 pub(super) async fn run(attempt: &Attempt<'_>, agent: &CommandAgent, ask: &Ask<'_>) -> Result<Done, Fault> {
     let mut given = json!({ "input": ask.input });
@@ -20,7 +20,8 @@ pub(super) async fn run(attempt: &Attempt<'_>, agent: &CommandAgent, ask: &Ask<'
         Ok(output) => Ok(Done::of(output)),
         Err(error) => {
             let said = String::from_utf8_lossy(&ended.stdout);
-            let message = format!("`{}` did not write one JSON value ({error}): {}", agent.argv[0], brief(&said));
+            let message =
+                format!("`{}` did not write one JSON value ({error}): {}", agent.argv[0], attempt.brief(&said));
             attempt.keep("stdout", ended.stdout);
             Err(attempt.unusable("not_json", message))
         }

@@ -62,8 +62,7 @@ fn header(line: &str) -> Option<(&str, &str)> {
 
 /// Whether a line of the template begins with `name:`, be it after a `{% ... %}` block.
 fn spells(line: &str, name: &str) -> bool {
-    let after_block = line.rfind("%}").map_or(line, |at| &line[at + 2..]);
-    [line, after_block].iter().any(|l| l.trim_start().strip_prefix(name).is_some_and(|rest| rest.starts_with(':')))
+    line.split("%}").any(|piece| piece.trim_start().strip_prefix(name).is_some_and(|rest| rest.starts_with(':')))
 }
 
 #[cfg(test)]

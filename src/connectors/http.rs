@@ -12,7 +12,7 @@ use secrecy::ExposeSecret;
 use serde_json::{Map, Value};
 
 use super::no_operation;
-use crate::effects::{Attempt, Done, Fault, Reply, Schema, brief, guard_key, is_reference, send};
+use crate::effects::{Attempt, Done, Fault, Reply, Schema, guard_key, is_reference, send};
 
 const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
 
@@ -63,17 +63,17 @@ fn accept(attempt: &Attempt<'_>, declared: &HttpOperation, whom: &str, reply: &R
         }
         return serde_json::from_slice(&reply.body).map_err(|e| {
             attempt.keep("reply", reply.body.clone());
-            let said = brief(&String::from_utf8_lossy(&reply.body));
+            let said = attempt.brief(&String::from_utf8_lossy(&reply.body));
             attempt.unusable("not_json", format!("{whom} answered {status}, but not with JSON ({e}): {said}"))
         });
     }
     attempt.keep("reply", reply.body.clone());
     if declared.business.contains(&status) {
-        attempt.answered();
-        let said = brief(&String::from_utf8_lossy(&reply.body));
+        attempt.refused();
+        let said = attempt.brief(&String::from_utf8_lossy(&reply.body));
         return Err(Fault::business(format!("http_{status}"), format!("{whom} says no ({}): {said}", reply.status)));
     }
-    let fault = reply.fault(whom);
+    let fault = reply.fault(attempt, whom);
     if reply.status.is_server_error() {
         // it may have failed after the change was made
         return Err(match attempt.lost(&format!("http_{status}"), fault.message().to_owned()) {
@@ -210,7 +210,7 @@ mod tests {
     use serde_json::json;
 
     #[track_caller]
-    fn check(template: &str, input: Value, want: Result<&str, &str>) {
+    fn check(template: &str, input: &Value, want: Result<&str, &str>) {
         let got = fill_path(template, input.as_object().unwrap(), &mut BTreeSet::new());
         match want {
             Ok(want) => assert_eq!(got.unwrap(), want),
@@ -220,12 +220,12 @@ mod tests {
 
     #[test]
     fn a_path_field_stays_one_part() {
-        check("/c/{id}/x", json!({"id": "a/b?c#d e"}), Ok("/c/a%2Fb%3Fc%23d%20e/x"));
-        check("/c/{id}", json!({"id": 7}), Ok("/c/7"));
-        check("/c/{id}", json!({"id": "..%2f"}), Ok("/c/..%252f"));
-        check("/c/{id}", json!({"id": ".."}), Err("`id` may not be"));
-        check("/c/{id}", json!({"id": ""}), Err("`id` may not be"));
-        check("/c/{id}", json!({}), Err("`id` goes into the address"));
-        check("/c/{id", json!({}), Err("without its `}`"));
+        check("/c/{id}/x", &json!({"id": "a/b?c#d e"}), Ok("/c/a%2Fb%3Fc%23d%20e/x"));
+        check("/c/{id}", &json!({"id": 7}), Ok("/c/7"));
+        check("/c/{id}", &json!({"id": "..%2f"}), Ok("/c/..%252f"));
+        check("/c/{id}", &json!({"id": ".."}), Err("`id` may not be"));
+        check("/c/{id}", &json!({"id": ""}), Err("`id` may not be"));
+        check("/c/{id}", &json!({}), Err("`id` goes into the address"));
+        check("/c/{id", &json!({}), Err("without its `}`"));
     }
 }

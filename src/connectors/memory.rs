@@ -23,7 +23,21 @@ struct RememberInput {
     #[serde(default)]
     labels: BTreeMap<String, String>,
     #[serde(default)]
-    supersedes: Vec<String>,
+    supersedes: Ids,
+}
+
+/// One id or several.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Ids {
+    One(String),
+    Many(Vec<String>),
+}
+
+impl Default for Ids {
+    fn default() -> Self {
+        Self::Many(Vec::new())
+    }
 }
 
 pub(super) async fn call(attempt: &Attempt<'_>, operation: &str, input: &Value) -> Result<Done, Fault> {
@@ -65,7 +79,10 @@ fn remember(attempt: &Attempt<'_>, input: RememberInput) -> Result<Done, Fault> 
         source,
         valid_from: None,
         valid_to: None,
-        supersedes: input.supersedes,
+        supersedes: match input.supersedes {
+            Ids::One(id) => vec![id],
+            Ids::Many(ids) => ids,
+        },
     };
     let output = json!({ "passage": passage.id });
     Ok(Done { passages: vec![passage], ..Done::of(output) })

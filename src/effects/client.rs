@@ -6,7 +6,7 @@ use cairn_store_layout::event::FailureClass;
 use futures::StreamExt;
 use reqwest::{RequestBuilder, Response, StatusCode, header};
 
-use super::{Attempt, Fault, brief};
+use super::{Attempt, Fault};
 
 /// The longest body of a reply, in bytes.
 pub const BODY_BYTES_MAX: usize = 4 * 1024 * 1024;
@@ -17,17 +17,28 @@ pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 ///
 /// A redirect is answered like any unexpected status: following it could carry a key to another host.
 ///
+/// Certificates are checked against the system's; a machine that has none, such as a bare container,
+/// gets those built into this program, because without them not even local work could start.
+///
 /// # Errors
-/// When the system's certificates can not be used.
+/// When neither can be used.
 pub fn client() -> Result<reqwest::Client, reqwest::Error> {
     // fails only when a provider is installed already, which is as good
     let _ = rustls::crypto::ring::default_provider().install_default();
+    builder().build().or_else(|error| {
+        tracing::warn!(%error, "the system has no usable certificates; using the built-in ones");
+        let roots = rustls::RootCertStore::from_iter(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
+        let config = rustls::ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
+        builder().tls_backend_preconfigured(config).build()
+    })
+}
+
+fn builder() -> reqwest::ClientBuilder {
     reqwest::Client::builder()
         .redirect(reqwest::redirect::Policy::none())
         .no_proxy()
         .connect_timeout(CONNECT_TIMEOUT)
         .user_agent(concat!("cairn/", env!("CARGO_PKG_VERSION")))
-        .build()
 }
 
 /// A reply, read to its end.
@@ -39,8 +50,21 @@ pub(crate) struct Reply {
 
 impl Reply {
     /// The failure that this status stands for.
-    pub(crate) fn fault(&self, whom: &str) -> Fault {
-        status_fault(whom, self.status, self.retry_after, &String::from_utf8_lossy(&self.body))
+    pub(crate) fn fault(&self, attempt: &Attempt<'_>, whom: &str) -> Fault {
+        let class = match self.status.as_u16() {
+            408 | 425 | 429 => FailureClass::Soft,
+            500..=599 if self.status != StatusCode::NOT_IMPLEMENTED => FailureClass::Soft,
+            _ => FailureClass::Hard,
+        };
+        let mut message = format!("{whom} answered {}", self.status);
+        if let Some(pause) = self.retry_after {
+            message.push_str(&format!(" (asks to wait {} s)", pause.as_secs()));
+        }
+        let said = attempt.brief(&String::from_utf8_lossy(&self.body));
+        if !said.is_empty() {
+            message.push_str(&format!(": {said}"));
+        }
+        Fault::failed(class, format!("http_{}", self.status.as_u16()), message).after(self.retry_after)
     }
 }
 
@@ -52,11 +76,11 @@ pub(crate) async fn send(attempt: &Attempt<'_>, whom: &str, request: RequestBuil
     match request.send().await {
         Ok(response) => Ok(response),
         Err(error) if error.is_builder() => {
-            attempt.answered();
+            attempt.refused();
             Err(Fault::hard("bad_request", format!("{whom}: the request can not be made: {}", chain(&error))))
         }
         Err(error) if error.is_connect() => {
-            attempt.answered();
+            attempt.refused();
             Err(Fault::soft("connect", format!("{whom} can not be reached: {}", chain(&error))))
         }
         Err(error) => Err(attempt.lost("network", format!("{whom} gave no reply: {}", chain(&error)))),
@@ -67,46 +91,34 @@ impl Reply {
     /// Reads the body of a reply, at most [`BODY_BYTES_MAX`] bytes.
     pub(crate) async fn read(attempt: &Attempt<'_>, whom: &str, response: Response) -> Result<Self, Fault> {
         let (status, retry_after) = (response.status(), retry_after(&response));
+        settle(attempt, status);
         let mut body = Vec::new();
         let mut parts = response.bytes_stream();
         while let Some(part) = parts.next().await {
             match part {
                 Ok(part) if body.len() + part.len() <= BODY_BYTES_MAX => body.extend_from_slice(&part),
                 Ok(_) => {
-                    settle(attempt, status);
                     let message = format!("the reply of {whom} ({status}) is longer than {BODY_BYTES_MAX} bytes");
                     return Err(Fault::hard("too_large", message));
                 }
                 Err(error) => {
-                    settle(attempt, status);
-                    return Err(attempt.lost("network", format!("the reply of {whom} broke off: {}", chain(&error))));
+                    let message = format!("the reply of {whom} ({status}) broke off: {}", chain(&error));
+                    return Err(attempt.lost("network", message));
                 }
             }
         }
-        settle(attempt, status);
         Ok(Self { status, retry_after, body })
     }
 }
 
-/// A refusal is a clear answer from its first line; a success is clear enough to know it happened.
-/// Errors of the server and of what stands before it leave open whether the request took effect.
+/// The first line of a reply says what became of the request, even if the rest is lost. Errors of the
+/// server, and of what stands before it, leave that open.
 fn settle(attempt: &Attempt<'_>, status: StatusCode) {
-    if !status.is_server_error() {
-        attempt.answered();
+    if status.is_success() {
+        attempt.landed();
+    } else if !status.is_server_error() {
+        attempt.refused();
     }
-}
-
-/// The failure that an HTTP status stands for.
-fn status_fault(whom: &str, status: StatusCode, pause: Option<Duration>, body: &str) -> Fault {
-    let class = match status.as_u16() {
-        408 | 425 | 429 => FailureClass::Soft,
-        500..=599 if status != StatusCode::NOT_IMPLEMENTED => FailureClass::Soft,
-        _ => FailureClass::Hard,
-    };
-    let wait = pause.map_or(String::new(), |p| format!(" (asks to wait {} s)", p.as_secs()));
-    let said = if body.trim().is_empty() { String::new() } else { format!(": {}", brief(body)) };
-    Fault::failed(class, format!("http_{}", status.as_u16()), format!("{whom} answered {status}{wait}{said}"))
-        .after(pause)
 }
 
 /// The pause that `Retry-After` asks for, in seconds or as a date, at most a day.

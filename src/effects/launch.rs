@@ -40,7 +40,10 @@ impl Launcher {
     /// # Errors
     /// When the running program's own path can not be told.
     pub fn current() -> io::Result<Self> {
-        Ok(Self { program: std::env::current_exe()?, scratch: std::env::temp_dir() })
+        // this name stays good when the file is replaced by a newer version while we run
+        let own = PathBuf::from("/proc/self/exe");
+        let program = if own.exists() { own } else { std::env::current_exe()? };
+        Ok(Self { program, scratch: std::env::temp_dir() })
     }
 }
 

@@ -24,7 +24,7 @@ pub use secrets::{SECRET_BYTES_MIN, Secrets};
 
 pub(crate) use client::{Reply, guard_key, is_loopback, send};
 pub(crate) use launch::{Ended, Program};
-pub(crate) use perform::{Attempt, brief, typed};
+pub(crate) use perform::{Attempt, typed};
 pub(crate) use program::finish;
 pub(crate) use schema::Schema;
 pub(crate) use secrets::is_reference;

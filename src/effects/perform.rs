@@ -44,21 +44,42 @@ pub(crate) struct Attempt<'a> {
 /// What must outlive the future of the attempt, should its time run out.
 #[derive(Default)]
 struct State {
-    /// Set while bytes that can take effect are on their way and no clear reply has come back.
-    departed: bool,
+    flight: Flight,
     usage: Usage,
     artifacts: Vec<Artifact>,
+}
+
+/// Where the bytes are that can take effect.
+#[derive(Default, Clone, Copy, PartialEq, Eq)]
+enum Flight {
+    /// Not sent, or clearly refused.
+    #[default]
+    Home,
+    /// On their way; no clear reply has come back.
+    Away,
+    /// The other side said that it was done.
+    Landed,
 }
 
 impl Attempt<'_> {
     /// To be called right before the first byte that can take effect.
     pub(crate) fn depart(&self) {
-        self.state().departed = true;
+        self.state().flight = Flight::Away;
     }
 
-    /// To be called when the other side has answered clearly, be it yes or no.
-    pub(crate) fn answered(&self) {
-        self.state().departed = false;
+    /// To be called when it is clear that nothing took effect.
+    pub(crate) fn refused(&self) {
+        self.state().flight = Flight::Home;
+    }
+
+    /// To be called when it is clear that it took effect.
+    pub(crate) fn landed(&self) {
+        self.state().flight = Flight::Landed;
+    }
+
+    /// Whether something has departed that was not answered.
+    pub(crate) fn is_under_way(&self) -> bool {
+        self.state().flight == Flight::Away
     }
 
     /// Says what has been used up so far, the most it can be while a reply is outstanding.
@@ -71,14 +92,19 @@ impl Attempt<'_> {
         self.state().artifacts.push(Artifact { name: name.to_owned(), bytes: bytes.into() });
     }
 
-    /// No clear reply came: `unknown` if the effect may have left and must not leave twice, else soft.
+    /// No usable reply came: `unknown` if the effect has or may have left and must not leave twice,
+    /// else soft.
     pub(crate) fn lost(&self, code: &str, message: String) -> Fault {
-        if self.job.effect.class == EffectClass::Once && self.state().departed {
-            return Fault::Unknown {
+        let flight = self.state().flight;
+        match (self.job.effect.class, flight) {
+            (EffectClass::Once, Flight::Away) => Fault::Unknown {
                 message: format!("{message}; it may have taken effect, so it is not sent again by itself"),
-            };
+            },
+            (EffectClass::Once, Flight::Landed) => Fault::Unknown {
+                message: format!("{message}; but it was accepted before that, so it is not sent again by itself"),
+            },
+            _ => Fault::soft(code, message),
         }
-        Fault::soft(code, message)
     }
 
     /// Adds what was used up and kept.
@@ -131,6 +157,17 @@ impl Attempt<'_> {
         Ok(done)
     }
 
+    /// Shortens text of unknown size for a message. Secrets are hidden before it is cut: half of one
+    /// could not be recognised any more.
+    pub(crate) fn brief(&self, text: &str) -> String {
+        const CHARS_MAX: usize = 300;
+        let text = self.world.secrets.redact(text.trim());
+        match text.char_indices().nth(CHARS_MAX) {
+            Some((end, _)) => format!("{}...", &text[..end]),
+            None => text,
+        }
+    }
+
     /// It was done, but what came back can not be used. A person must know both.
     pub(crate) fn unusable(&self, code: &str, message: String) -> Fault {
         match self.job.effect.class {
@@ -172,16 +209,6 @@ fn hide(world: &World, result: Result<Done, Fault>) -> Result<Done, Fault> {
             let (code, message) = (redactor.text(&code), redactor.text(&message));
             Err(Fault::Failed(Box::new(Failed { class, code, message, usage, artifacts, retry_after })))
         }
-    }
-}
-
-/// Shortens text of unknown size for a message.
-pub(crate) fn brief(text: &str) -> String {
-    const CHARS_MAX: usize = 300;
-    let text = text.trim();
-    match text.char_indices().nth(CHARS_MAX) {
-        Some((end, _)) => format!("{}...", &text[..end]),
-        None => text.to_owned(),
     }
 }
 

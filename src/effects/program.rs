@@ -3,7 +3,7 @@
 use cairn_store_layout::payload::EffectClass;
 use serde_json::{Value, json};
 
-use super::{Attempt, Done, Ended, Fault, Program, brief, child};
+use super::{Attempt, Done, Ended, Fault, Program, child};
 
 /// Runs `argv` in a folder that holds the definition's files.
 pub(super) async fn run(attempt: &Attempt<'_>, argv: &[String], stdin: Option<&str>) -> Result<Done, Fault> {
@@ -34,20 +34,23 @@ pub(crate) async fn finish(attempt: &Attempt<'_>, program: &Program<'_>) -> Resu
     } else {
         match (ended.code, ended.signal) {
             (Some(0), _) => {
-                attempt.answered();
+                attempt.landed();
                 return Ok(ended);
             }
             (Some(code), _) => {
                 let never_began = [child::EXIT_NOT_FOUND, child::EXIT_NOT_STARTED].map(i32::from).contains(&code);
                 let what = if never_began { "did not start" } else { "failed" };
-                Fault::hard(format!("exit_{code}"), format!("`{name}` {what}, exit code {code}: {}", brief(&said)))
+                Fault::hard(
+                    format!("exit_{code}"),
+                    format!("`{name}` {what}, exit code {code}: {}", attempt.brief(&said)),
+                )
             }
             (None, signal) => {
                 let signal = signal.unwrap_or(0);
                 died(
                     attempt,
                     &format!("signal_{signal}"),
-                    format!("`{name}` was ended by signal {signal}: {}", brief(&said)),
+                    format!("`{name}` was ended by signal {signal}: {}", attempt.brief(&said)),
                 )
             }
         }

@@ -1,7 +1,7 @@
 //! The last gate before anything is kept or shown: known secrets become `[secret:name]`.
 //!
 //! A secret is looked for as it is and in the forms that replies and error texts give it: base64 at
-//! each of the three alignments, hex, percent-encoding, and JSON escapes, once and twice.
+//! each of the three alignments, hex, percent-encoding, and JSON escapes, up to three levels.
 
 use std::collections::BTreeSet;
 
@@ -80,7 +80,6 @@ impl Redactor {
 fn forms(value: &str) -> BTreeSet<String> {
     let bytes = value.as_bytes();
     let hex: String = bytes.iter().map(|b| format!("{b:02x}")).collect();
-    let json = escaped(value);
     let mut forms = BTreeSet::from([
         value.to_owned(),
         hex.to_ascii_uppercase(),
@@ -88,9 +87,10 @@ fn forms(value: &str) -> BTreeSet<String> {
         utf8_percent_encode(value, NON_ALPHANUMERIC).to_string(),
         utf8_percent_encode(value, UNRESERVED).to_string(),
         utf8_percent_encode(value, UNRESERVED).to_string().replace("%20", "+"),
-        escaped(&json),
-        json,
     ]);
+    // an error inside an error inside a reply: each level escapes once more
+    let levels = std::iter::successors(Some(value.to_owned()), |inner| Some(escaped(inner)));
+    forms.extend(levels.take(4));
     let lower: Vec<String> = forms.iter().filter(|f| f.contains('%')).map(|f| lower_escapes(f)).collect();
     forms.extend(lower);
     for engine in [&general_purpose::STANDARD_NO_PAD, &general_purpose::URL_SAFE_NO_PAD] {

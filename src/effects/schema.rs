@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{Fault, brief};
+use super::Fault;
 
 /// A compiled schema.
 pub(crate) struct Schema {
@@ -22,9 +22,10 @@ impl Schema {
     /// Compiles a schema that is already a value; `name` is for messages.
     pub(crate) fn of(name: &str, source: Value) -> Result<Self, Fault> {
         // formats are promises here: a letter to something that is no address should not pass
-        let compiled = jsonschema::options().should_validate_formats(true).build(&source).map_err(|e| {
-            Fault::hard("bad_schema", format!("{name} is not a usable JSON Schema: {}", brief(&e.to_string())))
-        })?;
+        let compiled = jsonschema::options()
+            .should_validate_formats(true)
+            .build(&source)
+            .map_err(|e| Fault::hard("bad_schema", format!("{name} is not a usable JSON Schema: {e}")))?;
         Ok(Self { name: name.to_owned(), source, compiled })
     }
 
@@ -37,6 +38,7 @@ impl Schema {
     }
 
     /// Says in a sentence what does not fit; the first three places are enough for a person or a model.
+    /// Values are not repeated: they may be long, and they may be private.
     pub(crate) fn check(&self, value: &Value) -> Result<(), String> {
         let said: Vec<String> = self
             .compiled
@@ -45,7 +47,7 @@ impl Schema {
             .map(|error| {
                 let path = error.instance_path().to_string();
                 let place = if path.is_empty() { "the value".to_owned() } else { path };
-                format!("at {place}: {}", brief(&error.to_string()))
+                format!("at {place}: {}", error.masked_with("it"))
             })
             .collect();
         if said.is_empty() { Ok(()) } else { Err(said.join("; ")) }

@@ -17,7 +17,7 @@ use self::{
     request::{Conversation, Tariff},
 };
 use super::{Ask, render};
-use crate::effects::{Attempt, Done, Fault, Reply, Schema, brief, guard_key, send};
+use crate::effects::{Attempt, Done, Fault, Reply, Schema, guard_key, send};
 
 pub(super) async fn ask(attempt: &Attempt<'_>, agent: &LlmAgent, ask: &Ask<'_>) -> Result<Done, Fault> {
     let tariff = Tariff::of(agent)?;
@@ -26,7 +26,7 @@ pub(super) async fn ask(attempt: &Attempt<'_>, agent: &LlmAgent, ask: &Ask<'_>) 
     })?;
     let prompt = render(attempt, file, ask.input)?;
     let schema = attempt.schema()?;
-    let mut talk = Conversation::new(agent, prompt, schema.as_ref());
+    let mut talk = Conversation::new(agent, &prompt, schema.as_ref());
     let mut spent = Spent { agent, tariff, before: Usd::default(), tokens_in: 0, tokens_out: 0 };
 
     let first = turn(attempt, agent, &talk, &mut spent, 1).await?;
@@ -40,7 +40,7 @@ pub(super) async fn ask(attempt: &Attempt<'_>, agent: &LlmAgent, ask: &Ask<'_>) 
     talk.repair(&first, &why);
     let second = turn(attempt, agent, &talk, &mut spent, 2).await?;
     structured(&schema, &second).map(Done::of).map_err(|why| {
-        let said = brief(&second);
+        let said = attempt.brief(&second);
         Fault::hard(
             "schema",
             format!(
@@ -72,28 +72,37 @@ async fn turn(
         request = request.bearer_auth(secrecy::ExposeSecret::expose_secret(key));
     }
     let bytes = body.len();
-    let response = send(attempt, &whom, request.body(body)).await?;
+    // once the model may work for us and until it says how much, the most it can be is counted
+    attempt.spent(spent.at_most(bytes));
+    let response = match send(attempt, &whom, request.body(body)).await {
+        Ok(response) => response,
+        Err(fault) => {
+            if !attempt.is_under_way() {
+                attempt.spent(spent.so_far());
+            }
+            return Err(fault);
+        }
+    };
     if !response.status().is_success() {
+        attempt.spent(spent.so_far());
         let reply = Reply::read(attempt, &whom, response).await?;
         attempt.keep(&name("reply"), reply.body.clone());
-        return Err(reply.fault(&whom));
+        return Err(reply.fault(attempt, &whom));
     }
-    // from here on the model works for us: until it says how much, the most it can be is counted
-    attempt.spent(spent.at_most(bytes));
     let streams = stream::is_stream(&response);
     let answer = if streams {
         stream::read(attempt, &whom, response).await
     } else {
         let reply = Reply::read(attempt, &whom, response).await?;
         attempt.keep(&name("reply"), reply.body.clone());
-        Answer::parse(&whom, &reply.body)
+        Answer::parse(attempt, &whom, &reply.body)
     }?;
     if streams {
         // the assembled answer, not the raw events: a secret split over two events could not be hidden
         attempt.keep(&name("reply"), answer.to_json().to_string());
     }
     attempt.spent(spent.settle(&answer, bytes));
-    answer.text(&whom, agent.max_tokens)
+    answer.text(attempt, &whom, agent.max_tokens)
 }
 
 fn structured(schema: &Schema, text: &str) -> Result<Value, String> {
@@ -118,6 +127,12 @@ struct Spent<'a> {
 }
 
 impl Spent<'_> {
+    /// What the turns before this one cost.
+    fn so_far(&self) -> Usage {
+        let any = self.before > Usd::default();
+        self.usage(any.then_some(self.before), &self.agent.model)
+    }
+
     /// The most that a request of so many bytes can cost: a token is at least one byte.
     fn at_most(&self, bytes: usize) -> Usage {
         let this = self.tariff.map(|t| t.cost(bytes as u64, u64::from(self.agent.max_tokens)));

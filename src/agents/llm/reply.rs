@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::effects::{Fault, brief};
+use crate::effects::{Attempt, Fault};
 
 /// A complete answer, however it arrived.
 #[derive(Default)]
@@ -47,9 +47,9 @@ pub(super) struct Tokens {
 
 impl Answer {
     /// Reads the body of a plain reply.
-    pub(super) fn parse(whom: &str, body: &[u8]) -> Result<Self, Fault> {
+    pub(super) fn parse(attempt: &Attempt<'_>, whom: &str, body: &[u8]) -> Result<Self, Fault> {
         let mut answer = Self::default();
-        let body = Body::parse(whom, &String::from_utf8_lossy(body))?;
+        let body = Body::parse(attempt, whom, &String::from_utf8_lossy(body))?;
         if body.choices.is_empty() {
             return Err(Fault::soft("bad_reply", format!("{whom} sent a reply without an answer in it")));
         }
@@ -73,9 +73,9 @@ impl Answer {
     }
 
     /// What the model said, if it said all of it.
-    pub(super) fn text(self, whom: &str, max_tokens: u32) -> Result<String, Fault> {
+    pub(super) fn text(self, attempt: &Attempt<'_>, whom: &str, max_tokens: u32) -> Result<String, Fault> {
         if let Some(refusal) = self.refusal.filter(|r| !r.is_empty()) {
-            return Err(Fault::business("refused", format!("{whom} refuses to answer: {}", brief(&refusal))));
+            return Err(Fault::business("refused", format!("{whom} refuses to answer: {}", attempt.brief(&refusal))));
         }
         match self.finish.as_deref() {
             Some("length") => Err(Fault::hard(
@@ -105,13 +105,15 @@ impl Answer {
 }
 
 impl Body {
-    pub(super) fn parse(whom: &str, text: &str) -> Result<Self, Fault> {
+    pub(super) fn parse(attempt: &Attempt<'_>, whom: &str, text: &str) -> Result<Self, Fault> {
         // a page instead of JSON comes from something in between and may be gone next time
         let body: Self = serde_json::from_str(text).map_err(|e| {
-            Fault::soft("bad_reply", format!("{whom} sent something unreadable ({e}): {}", brief(text)))
+            Fault::soft("bad_reply", format!("{whom} sent something unreadable ({e}): {}", attempt.brief(text)))
         })?;
         match body.error {
-            Some(error) => Err(Fault::soft("provider", format!("{whom} reports: {}", brief(&error.to_string())))),
+            Some(error) => {
+                Err(Fault::soft("provider", format!("{whom} reports: {}", attempt.brief(&error.to_string()))))
+            }
             None => Ok(body),
         }
     }

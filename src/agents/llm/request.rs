@@ -51,7 +51,7 @@ pub(super) struct Conversation<'a> {
 }
 
 impl<'a> Conversation<'a> {
-    pub(super) fn new(agent: &'a LlmAgent, prompt: String, schema: Option<&Schema>) -> Self {
+    pub(super) fn new(agent: &'a LlmAgent, prompt: &str, schema: Option<&Schema>) -> Self {
         let mut messages = Vec::new();
         if let Some(system) = &agent.system {
             messages.push(json!({ "role": "system", "content": system }));

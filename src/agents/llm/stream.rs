@@ -30,15 +30,15 @@ pub(super) async fn read(attempt: &Attempt<'_>, whom: &str, response: Response) 
         pending.extend_from_slice(&part);
         while let Some(end) = pending.iter().position(|b| *b == b'\n') {
             let line: Vec<u8> = pending.drain(..=end).collect();
-            if event(whom, &line, &mut answer)? {
-                attempt.answered();
+            if event(attempt, whom, &line, &mut answer)? {
+                attempt.landed();
                 return Ok(answer);
             }
         }
     }
     // not every server says [DONE]; one that gave the reason for stopping has said all
     if answer.finish.is_some() {
-        attempt.answered();
+        attempt.landed();
         return Ok(answer);
     }
     attempt.keep("reply", answer.to_json().to_string());
@@ -47,7 +47,7 @@ pub(super) async fn read(attempt: &Attempt<'_>, whom: &str, response: Response) 
 }
 
 /// Takes one line; true at the end of the stream.
-fn event(whom: &str, line: &[u8], answer: &mut Answer) -> Result<bool, Fault> {
+fn event(attempt: &Attempt<'_>, whom: &str, line: &[u8], answer: &mut Answer) -> Result<bool, Fault> {
     let line = String::from_utf8_lossy(line);
     // comments, event names and the empty lines between events carry nothing we need
     let Some(data) = line.trim_end().strip_prefix("data:") else { return Ok(false) };
@@ -55,6 +55,6 @@ fn event(whom: &str, line: &[u8], answer: &mut Answer) -> Result<bool, Fault> {
     if data == "[DONE]" {
         return Ok(true);
     }
-    answer.add(Body::parse(whom, data)?);
+    answer.add(Body::parse(attempt, whom, data)?);
     Ok(false)
 }

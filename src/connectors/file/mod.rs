@@ -75,8 +75,11 @@ pub(super) async fn call(attempt: &Attempt<'_>, operation: &str, input: &Value) 
         "list" => {
             let ListInput { path, suffix } = typed("file.list", input)?;
             blocking(move || {
-                let folder = path.trim_end_matches('/');
-                let folder = if folder == "." { "" } else { folder };
+                let folder = match path.strip_suffix('/') {
+                    Some(folder) if !folder.is_empty() => folder,
+                    _ if path == "." => "",
+                    _ => path.as_str(),
+                };
                 let names = Files::open(&root)?.list(folder)?.into_iter().filter(|name| name.ends_with(&suffix));
                 let files: Vec<String> =
                     names.map(|name| if folder.is_empty() { name } else { format!("{folder}/{name}") }).collect();

@@ -6,7 +6,10 @@ use jiff::tz::TimeZone;
 use lettre::{
     Address, Message,
     address::Envelope,
-    message::{Mailbox, Mailboxes, header::ContentType},
+    message::{
+        Mailbox, Mailboxes,
+        header::{ContentType, MIME_VERSION_1_0},
+    },
 };
 
 use super::SendInput;
@@ -47,12 +50,8 @@ impl Letter {
         let first = to.iter().next().map(|m| m.email.clone()).ok_or_else(|| bad_address("to", "nobody is named"))?;
         let message_id = format!("<{}@{}>", &job.key.as_str()[..32], from.email.domain());
 
-        let mut message = Message::builder()
-            .from(from)
-            .subject(one_line("subject", &input.subject)?)
-            .date(SystemTime::from(job.at))
-            .message_id(Some(message_id.clone()))
-            .header(ContentType::TEXT_PLAIN);
+        // the order in which a reader looks for them
+        let mut message = Message::builder().from(from);
         for mailbox in to {
             message = message.to(mailbox);
         }
@@ -62,11 +61,17 @@ impl Letter {
         if let Some(reply_to) = input.reply_to.as_deref().filter(|t| !t.trim().is_empty()) {
             message = message.reply_to(mailbox("reply_to", reply_to)?);
         }
+        message = message
+            .subject(one_line("subject", &input.subject)?)
+            .date(SystemTime::from(job.at))
+            .message_id(Some(message_id.clone()));
         if let Some(id) = input.in_reply_to.as_deref().map(str::trim).filter(|t| !t.is_empty()) {
             let id = reference(id)?;
             message = message.in_reply_to(id.clone()).references(id);
         }
         let message = message
+            .header(MIME_VERSION_1_0)
+            .header(ContentType::TEXT_PLAIN)
             .body(input.body.clone())
             .map_err(|e| Fault::hard("bad_mail", format!("the letter can not be written: {e}")))?;
         let day = job.at.to_zoned(TimeZone::UTC).date();

@@ -3,6 +3,8 @@
 //! Until the letter's own bytes are on their way every failure is harmless. After that only a status
 //! line of the server tells; without one nobody knows, and nothing is sent again.
 
+use std::time::Duration;
+
 use cairn_store_layout::definition::{Smtp, SmtpTls};
 use lettre::transport::smtp::{
     Error,
@@ -14,16 +16,22 @@ use lettre::transport::smtp::{
 use secrecy::ExposeSecret;
 
 use super::letter::Letter;
-use crate::effects::{Attempt, CONNECT_TIMEOUT, Fault, brief, is_loopback};
+use crate::effects::{Attempt, CONNECT_TIMEOUT, Fault, is_loopback};
+
+/// How long a server may take to say goodbye.
+const GOODBYE_MAX: Duration = Duration::from_secs(1);
 
 pub(super) async fn deliver(attempt: &Attempt<'_>, server: &Smtp, letter: &Letter) -> Result<(), Fault> {
     let mut connection = connect(attempt, server).await?;
     let result = hand_over(attempt, server, letter, &mut connection).await;
     // the server has answered or is gone; how it takes the goodbye changes nothing
-    match &result {
-        Ok(()) => drop(connection.quit().await),
-        Err(_) => connection.abort().await,
-    }
+    let goodbye = async {
+        match &result {
+            Ok(()) => drop(connection.quit().await),
+            Err(_) => connection.abort().await,
+        }
+    };
+    let _ = tokio::time::timeout(GOODBYE_MAX, goodbye).await;
     result
 }
 
@@ -33,7 +41,7 @@ async fn hand_over(
     letter: &Letter,
     connection: &mut AsyncSmtpConnection,
 ) -> Result<(), Fault> {
-    let say = |what: &str, e: &Error| told(server, what, e);
+    let say = |what: &str, e: &Error| told(attempt, server, what, e);
     let from = letter.envelope.from().cloned();
     connection.command(Mail::new(from, vec![])).await.map_err(|e| say("refuses the sender", &e).or_hard())?;
     for to in letter.envelope.to() {
@@ -45,11 +53,11 @@ async fn hand_over(
     attempt.depart();
     match connection.message(&letter.bytes).await {
         Ok(_) => {
-            attempt.answered();
+            attempt.landed();
             Ok(())
         }
         Err(error) if error.status().is_some() => {
-            attempt.answered();
+            attempt.refused();
             Err(say("refuses the letter", &error).or_business())
         }
         Err(error) => {
@@ -76,21 +84,24 @@ async fn connect(attempt: &Attempt<'_>, server: &Smtp) -> Result<AsyncSmtpConnec
     let address = (server.host.as_str(), port);
     let mut connection = AsyncSmtpConnection::connect_tokio1(address, Some(CONNECT_TIMEOUT), &hello, wrapped, None)
         .await
-        .map_err(|e| told(server, "can not be reached", &e).or_hard())?;
+        .map_err(|e| told(attempt, server, "can not be reached", &e).or_hard())?;
     if server.tls == SmtpTls::StartTls {
         if !connection.can_starttls() {
             connection.abort().await;
             let message = format!("{} does not offer STARTTLS, so nothing was sent", server.host);
             return Err(Fault::hard("smtp_tls", message));
         }
-        connection.starttls(tls()?, &hello).await.map_err(|e| told(server, "failed at STARTTLS", &e).or_hard())?;
+        connection
+            .starttls(tls()?, &hello)
+            .await
+            .map_err(|e| told(attempt, server, "failed at STARTTLS", &e).or_hard())?;
     }
     if let Some(credentials) = credentials {
         let known = [Mechanism::Plain, Mechanism::Login];
         connection
             .auth(&known, &credentials)
             .await
-            .map_err(|e| told(server, "refuses our name or password", &e).or_hard())?;
+            .map_err(|e| told(attempt, server, "refuses our name or password", &e).or_hard())?;
     }
     Ok(connection)
 }
@@ -127,10 +138,10 @@ impl Told {
     }
 }
 
-fn told(server: &Smtp, what: &str, error: &Error) -> Told {
+fn told(attempt: &Attempt<'_>, server: &Smtp, what: &str, error: &Error) -> Told {
     let mut message = format!("{} {what}: {error}", server.host);
     if let Some(cause) = std::error::Error::source(error) {
-        message = format!("{message}: {}", brief(&cause.to_string()));
+        message = format!("{message}: {}", attempt.brief(&cause.to_string()));
     }
     // a wrong certificate or a missing extension does not heal by itself either
     let permanent = error.is_permanent() || error.is_client() || error.is_tls();
