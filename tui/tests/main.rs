@@ -1,0 +1,8 @@
+//! The interface from outside: keys in, intents and frames out.
+
+mod decisions;
+mod helpers;
+mod keys;
+mod properties;
+mod screens;
+mod terminal;

@@ -1,0 +1,1 @@
+//! The real runtime on a real terminal: bytes out, restored on every way out.
