@@ -40,6 +40,7 @@ impl Demo {
 
 impl Host for Demo {
     fn start(&mut self, mailbox: Mailbox) {
+        self.note("Started");
         mailbox.send(Msg::Views(Box::new(self.snapshot.clone())));
         self.mailbox = Some(mailbox);
     }
@@ -51,9 +52,7 @@ impl Host for Demo {
             Intent::Approve { gate, .. } => self.decide(&gate, ItemState::Approved { by, at }, "approved"),
             Intent::Deny { gate, reason, .. } => self.decide(&gate, ItemState::Denied { by, at, reason }, "denied"),
             Intent::Answer { gate, .. } => self.decide(&gate, ItemState::Answered { by, at }, "answered"),
-            Intent::OpenRun(run) => {
-                samples::detail_of(&run).map(|d| Msg::Detail(Box::new(d))).into_iter().collect()
-            }
+            Intent::OpenRun(run) => samples::detail_of(&run).map(|d| Msg::Detail(Box::new(d))).into_iter().collect(),
             _ => Vec::new(),
         }
     }
@@ -68,11 +67,8 @@ fn main() -> ExitCode {
         theme: Theme::detect(!variable("NO_COLOR").is_empty(), &term),
         ..Config::default()
     };
-    let mut demo = Demo {
-        mailbox: None,
-        snapshot: samples::snapshot(),
-        log: std::env::args_os().nth(1).map(PathBuf::from),
-    };
+    let mut demo =
+        Demo { mailbox: None, snapshot: samples::snapshot(), log: std::env::args_os().nth(1).map(PathBuf::from) };
     let drafts = std::env::temp_dir().join("cairn-demo-drafts");
     match run(&mut App::new(config), &mut demo, &Options::new(drafts)) {
         Ok(exit) => {

@@ -7,6 +7,7 @@
 use cairn_store_layout::{
     definition::Problem,
     event::GateClass,
+    passage::Source,
     payload::{EffectClass, EffectContent, Request, to_text},
     view::{InboxItem, ItemKind, ItemState},
 };
@@ -84,7 +85,7 @@ impl<'a> Pane<'a> {
 pub(crate) fn heading(item: &InboxItem) -> String {
     let (at, of) = item.position;
     format!(
-        "{}  {}   digest {}   run {} step {at}/{of}",
+        "{} {}  digest {}  run {} {at}/{of}",
         item.id.short(),
         stakes(item.kind),
         item.digest.short(),
@@ -95,12 +96,12 @@ pub(crate) fn heading(item: &InboxItem) -> String {
 /// What a decision means, in a few words.
 pub(crate) fn stakes(kind: ItemKind) -> &'static str {
     match kind {
-        ItemKind::Gate(GateClass::File) => "FILE: stays in the store, git keeps the old one",
-        ItemKind::Gate(GateClass::Data) => "DATA: stays in the store, can be corrected",
-        ItemKind::Gate(GateClass::Run) => "RUN: runs a program on this machine",
+        ItemKind::Gate(GateClass::File) => "FILE: in the store, reversible",
+        ItemKind::Gate(GateClass::Data) => "DATA: in the store, can be corrected",
+        ItemKind::Gate(GateClass::Run) => "RUN: runs a program here",
         ItemKind::Gate(GateClass::Send) => "SEND: cannot be recalled",
         ItemKind::Gate(GateClass::Spend) => "SPEND: costs money",
-        ItemKind::Gate(GateClass::Rule) => "RULE: changes what happens without you",
+        ItemKind::Gate(GateClass::Rule) => "RULE: acts without you from then on",
         ItemKind::Ask => "ASK: the run waits for your answer",
         ItemKind::Settle => "SETTLE: nobody knows whether it happened",
     }
@@ -201,9 +202,7 @@ pub(crate) fn state_words(state: &ItemState, config: &Config) -> String {
 pub(crate) fn short(value: &Value) -> String {
     match value {
         Value::String(s) => s.clone(),
-        Value::Object(map) => {
-            map.iter().map(|(k, v)| format!("{k} {}", short(v))).collect::<Vec<_>>().join(", ")
-        }
+        Value::Object(map) => map.iter().map(|(k, v)| format!("{k} {}", short(v))).collect::<Vec<_>>().join(", "),
         Value::Array(items) => items.iter().map(short).collect::<Vec<_>>().join(", "),
         other => other.to_string(),
     }
@@ -268,6 +267,12 @@ fn diff_lines(pane: &mut Pane<'_>, before: &str, after: &str) {
     }
 }
 
+/// Where a passage came from, in the words that other lists use.
+fn source(hit: &Value) -> Option<String> {
+    let source = hit.get("source").filter(|v| !v.is_null())?;
+    Some(serde_json::from_value::<Source>(source.clone()).map_or_else(|_| short(source), |s| s.words()))
+}
+
 fn text_of(effect: &EffectContent) -> String {
     effect.request.input().map(to_text).unwrap_or_default()
 }
@@ -302,7 +307,7 @@ fn evidence_lines(pane: &mut Pane<'_>, value: &Value, open: bool) {
             }
             let mut about: Vec<String> = ["kind", "entity"].into_iter().filter_map(field).collect();
             about.extend(field("recorded_at").map(|t| t.chars().take(10).collect()));
-            about.extend(field("source").map(|s| format!("from {s}")));
+            about.extend(source(hit).map(|s| format!("from {s}")));
             about.extend(field("why").map(|s| format!("matched: {s}")));
             pane.part("", &format!("  {}", about.join("; ")), Tone::Plain);
         }

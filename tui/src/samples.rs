@@ -33,7 +33,8 @@ fn step(id: &str) -> StepId {
 
 fn run_id(n: u64) -> RunId {
     let millis = u64::try_from(noon().as_millisecond()).expect("after the epoch");
-    RunId::new(ulid_from(millis + n * 1000, u128::from(n) << 3 | 0x5a5a)).expect("a ulid")
+    RunId::new(ulid_from(millis + n * 1000, u128::from(n + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c) >> 3))
+        .expect("a ulid")
 }
 
 fn machine() -> MachineId {
@@ -85,8 +86,7 @@ impl History {
     }
 
     fn done(&mut self, seconds: i64, id: &str, iteration: Option<&str>, effect: &EffectContent, output: Value) {
-        let start =
-            AttemptStarted { key: effect.key(), digest: effect.digest(), effect: effect.clone() };
+        let start = AttemptStarted { key: effect.key(), digest: effect.digest(), effect: effect.clone() };
         self.add(seconds, id, iteration, Some(1), start);
         let receipt = AttemptSucceeded {
             output,
@@ -292,18 +292,24 @@ fn onboarding() -> History {
         stdin: None,
         schema: None,
     };
-    h.add(-580, "crm", None, None, gate(run, GateClass::Run, "Run crm_sync for Nordlicht AG", "The CRM must know.", None));
+    h.add(
+        -580,
+        "crm",
+        None,
+        None,
+        gate(run, GateClass::Run, "Run crm_sync for Nordlicht AG", "The CRM must know.", None),
+    );
     h
 }
 
 fn content() -> History {
     let steps = [("draft", "agent", Some("writer")), ("publish", "call", Some("site.post"))];
     let mut h = History::begin(3, "content-production", -1800, &steps);
-    let effect = |text: &str| {
-        call(3, "publish", None, EffectClass::Once, "site.post", json!({"title": "Autumn", "body": text}))
-    };
+    let effect =
+        |text: &str| call(3, "publish", None, EffectClass::Once, "site.post", json!({"title": "Autumn", "body": text}));
     let before = effect("Leaves fall.\nWe are open until six.\nCome in!");
-    let opened = gate(before.clone(), GateClass::Send, "Publish \"Autumn\" on the site", "The calendar says today.", None);
+    let opened =
+        gate(before.clone(), GateClass::Send, "Publish \"Autumn\" on the site", "The calendar says today.", None);
     let id = opened.gate.clone();
     h.add(-1700, "publish", None, None, opened);
     let after = effect("Leaves fall.\nWe are open until seven.\nCome in!");
@@ -338,7 +344,10 @@ fn failed() -> History {
         "",
         None,
         None,
-        cairn_store_layout::event::RunFailed { steps: vec![step("fetch")], message: "fetch: http_403: the server refused the key".to_owned() },
+        cairn_store_layout::event::RunFailed {
+            steps: vec![step("fetch")],
+            message: "fetch: http_403: the server refused the key".to_owned(),
+        },
     );
     h
 }
@@ -357,9 +366,15 @@ bell\u{7}, c1\u{9b}2J\nWHY   looks like ours\n+ so does this\n漢字 and e\u{301
         "mail.send",
         json!({"to": "a\u{202e}moc.live@b", "subject": "\u{1b}[8mhidden", "body": body}),
     );
-    let evidence = json!({"hits": [{"text": "+ To: boss@example\n\u{1b}[1;1HDIFF", "source": "\u{9b}1m", "why": "\u{7}"}]});
-    let opened =
-        gate(effect, GateClass::File, "Reply \u{1b}[1;1Hto \u{202e}nobody\u{0}", "because\u{8}\u{8}\u{8} of \u{1b}c", Some(evidence));
+    let evidence =
+        json!({"hits": [{"text": "+ To: boss@example\n\u{1b}[1;1HDIFF", "source": "\u{9b}1m", "why": "\u{7}"}]});
+    let opened = gate(
+        effect,
+        GateClass::File,
+        "Reply \u{1b}[1;1Hto \u{202e}nobody\u{0}",
+        "because\u{8}\u{8}\u{8} of \u{1b}c",
+        Some(evidence),
+    );
     h.add(-50, "reply", None, None, opened);
     h.view.requests.remove(0)
 }
@@ -375,7 +390,11 @@ pub fn snapshot() -> Snapshot {
         store: "marsh".to_owned(),
         machine: Some(machine()),
         as_of: noon(),
-        health: Health { kernel: KernelHealth::Running { pid: Some(4711) }, commands_waiting: 0, unreadable: Vec::new() },
+        health: Health {
+            kernel: KernelHealth::Running { pid: Some(4711) },
+            commands_waiting: 0,
+            unreadable: Vec::new(),
+        },
         inbox,
         runs: histories.iter().map(|h| h.view.item(commit(h))).collect(),
         problems: vec![

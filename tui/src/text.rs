@@ -61,14 +61,14 @@ pub(crate) fn wrap(raw: &str, cells: usize, charset: Charset) -> Vec<String> {
 fn wrap_line(text: &str, cells: usize) -> Vec<String> {
     let mut lines = Vec::new();
     let mut current = String::new();
-    for word in text.split_word_bounds() {
+    for word in pieces(text) {
         let fits = |c: &str| width(c) + width(word) <= cells;
         if fits(&current) {
             current.push_str(word);
             continue;
         }
-        // a blank at the end of a line may hang over: it is not seen, and the next line begins with a word
-        if word == " " {
+        // blanks at the end of a line may hang over: they are not seen, and the next line begins with a word
+        if word.starts_with(' ') {
             lines.push(std::mem::take(&mut current));
             continue;
         }
@@ -86,6 +86,18 @@ fn wrap_line(text: &str, cells: usize) -> Vec<String> {
     }
     lines.push(current);
     lines
+}
+
+/// Splits into runs of blanks and runs of everything else.
+fn pieces(text: &str) -> impl Iterator<Item = &str> {
+    let mut rest = text;
+    std::iter::from_fn(move || {
+        let blank = rest.chars().next()? == ' ';
+        let end = rest.find(|c| (c == ' ') != blank).unwrap_or(rest.len());
+        let (piece, tail) = rest.split_at(end);
+        rest = tail;
+        Some(piece)
+    })
 }
 
 fn plain(text: &str, charset: Charset) -> String {

@@ -15,11 +15,7 @@ use super::{
     mode::{Purpose, Target, digit},
     views::Sent,
 };
-use crate::{
-    Edited, Intent, Millis, detail,
-    draw::layout::Room,
-    keymap::Action,
-};
+use crate::{Edited, Intent, Millis, detail, draw::layout::Room, keymap::Action};
 
 impl App {
     /// Why an action is not possible now, in words; `None` when it is.
@@ -49,7 +45,9 @@ impl App {
             Action::OpenRun | Action::OpenRunOfItem if self.selected_run().is_none() => {
                 Some("no run is selected".to_owned())
             }
-            Action::ToRequest if self.request_of_run().is_none() => Some("nothing of this run waits for you".to_owned()),
+            Action::ToRequest if self.request_of_run().is_none() => {
+                Some("nothing of this run waits for you".to_owned())
+            }
             _ => None,
         }
     }
@@ -140,7 +138,8 @@ impl App {
             Err(why) => return self.say(false, format!("{id} was not edited: {why}")),
         };
         let Some(item) = self.items.get(&gate).filter(|i| i.digest == digest && i.is_open()) else {
-            return self.say(false, format!("{id} changed or was decided meanwhile: your draft is kept, nothing was sent"));
+            return self
+                .say(false, format!("{id} changed or was decided meanwhile: your draft is kept, nothing was sent"));
         };
         let Some(before) = editable(item).cloned() else { return };
         if text.trim().is_empty() {
@@ -175,7 +174,8 @@ impl App {
         let digest = Digest::of(run.as_str().as_bytes());
         let words = format!("End run {} before its time. What it did stays done.", run.short());
         let proof = Proof::Digit(digit(&digest));
-        let confirm = Confirm { purpose: Purpose::Cancel(run), proof, typed: String::new(), words, verb: "ends the run" };
+        let confirm =
+            Confirm { purpose: Purpose::Cancel(run), proof, typed: String::new(), words, verb: "ends the run" };
         self.enter(Mode::Confirm(confirm), at);
     }
 

@@ -120,7 +120,8 @@ pub struct App {
     pub(crate) changed: Option<(GateId, Digest, Digest)>,
     /// Edits of our own, whose new digest is no surprise.
     own_edits: BTreeMap<GateId, Digest>,
-    pub(crate) evidence_open: bool,
+    /// Whether the evidence is unfolded; `None` until the operator says: then it is where it fits.
+    evidence_open: Option<bool>,
     pub(crate) scroll: usize,
     seen: Option<Seen>,
     stray: Stray,
@@ -153,7 +154,7 @@ impl App {
             sent: BTreeMap::new(),
             changed: None,
             own_edits: BTreeMap::new(),
-            evidence_open: false,
+            evidence_open: None,
             scroll: 0,
             seen: None,
             stray: Stray::default(),
@@ -280,7 +281,7 @@ impl App {
     }
 
     fn ignore_paste(&mut self) {
-        if matches!(self.mode, Mode::Confirm(_)) {
+        if matches!(self.mode, Mode::Confirm(_) | Mode::Copy(_)) {
             self.mode = Mode::Normal;
         }
         self.say(false, "that looked like a paste, not like keys: ignored");
@@ -310,7 +311,8 @@ impl App {
             Action::CancelRun => self.cancel_run(at),
             Action::Copy => self.copy_menu(at),
             Action::Why => {
-                self.evidence_open = !self.evidence_open;
+                let area = self.regions().detail;
+                self.evidence_open = Some(!self.pane_lines(area.width, area.height).1);
                 self.scroll = 0;
             }
             Action::States => self.next_states(),

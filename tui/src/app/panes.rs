@@ -17,6 +17,7 @@ impl App {
             Screen::Run => self.run.as_mut().is_some_and(|r| r.rows.step(by)),
         };
         if moved {
+            self.evidence_open = None;
             self.scroll = 0;
         }
         self.changed = None;
@@ -158,7 +159,7 @@ impl App {
             Screen::Inbox => match self.inbox.cursor() {
                 Some(InboxRow::Item(gate)) => self.items.get(gate).map_or((Vec::new(), false), |item| {
                     let all = detail::item_lines(item, &self.config, width, true);
-                    if self.evidence_open || all.len() <= usize::from(height) {
+                    if self.evidence_open.unwrap_or(all.len() <= usize::from(height)) {
                         (all, true)
                     } else {
                         (detail::item_lines(item, &self.config, width, false), false)

@@ -219,12 +219,7 @@ impl App {
                 Ok(answer) => {
                     let target = form.target;
                     self.sent.insert(target.gate.clone(), Sent::new("answer"));
-                    intents.push(Intent::Answer {
-                        run: target.run,
-                        gate: target.gate,
-                        digest: target.digest,
-                        answer,
-                    });
+                    intents.push(Intent::Answer { run: target.run, gate: target.gate, digest: target.digest, answer });
                     return;
                 }
                 Err((at, why)) => {

@@ -142,13 +142,17 @@ impl OpenRun {
             RunRow::Attempt(id, key, n) => format!("{id} {} attempt {n}", key.as_deref().unwrap_or("")),
             RunRow::Event(n) => self.event(*n).map_or(String::new(), |e| {
                 let step = e.step.as_ref().map_or("", StepId::as_str);
-                format!("{} {step} {} {} {}", config.seconds(e.at), e.iteration.as_deref().unwrap_or(""), e.kind, e.text)
+                format!(
+                    "{} {step} {} {} {}",
+                    config.seconds(e.at),
+                    e.iteration.as_deref().unwrap_or(""),
+                    e.kind,
+                    e.text
+                )
             }),
-            RunRow::Artifact(n) => {
-                pieces(&self.detail.view).get(*n as usize).map_or(String::new(), |p| {
-                    format!("{} {} {}", p.step, p.name, p.path)
-                })
-            }
+            RunRow::Artifact(n) => pieces(&self.detail.view)
+                .get(*n as usize)
+                .map_or(String::new(), |p| format!("{} {} {}", p.step, p.name, p.path)),
         }
     }
 

@@ -71,13 +71,13 @@ pub(crate) fn slot(pane: &mut Pane<'_>, slot: &SlotView, config: &Config) {
             EffectClass::Idempotent => "changes, repeatable",
             EffectClass::Once => "changes, once",
         };
-        pane.part("EFFECT", &format!("{} ({class})", effect.request.name()), Tone::Plain);
+        pane.part("DOES", &format!("{} ({class})", effect.request.name()), Tone::Plain);
         if let Some(input) = effect.request.input() {
-            value(pane, "INPUT", input);
+            value(pane, "IN", input);
         }
     }
     if let Some(output) = &slot.output {
-        value(pane, "OUTPUT", output);
+        value(pane, "OUT", output);
     }
     for a in &slot.attempts {
         attempt(pane, a, config);
@@ -95,7 +95,11 @@ pub(crate) fn attempt(pane: &mut Pane<'_>, a: &AttemptView, config: &Config) {
             let class = format!("{class:?}").to_lowercase();
             pane.part("TRY", &format!("{text}: failed ({class}) {why}"), Tone::Warn);
         }
-        None => pane.part("TRY", &format!("{text}{}", if a.ended.is_some() { ": done" } else { ": in flight" }), Tone::Plain),
+        None => pane.part(
+            "TRY",
+            &format!("{text}{}", if a.ended.is_some() { ": done" } else { ": in flight" }),
+            Tone::Plain,
+        ),
     }
     if let Some(at) = a.retry_at {
         pane.part("", &format!("next attempt at {}", config.seconds(at)), Tone::Plain);
@@ -155,8 +159,8 @@ pub(crate) fn run(pane: &mut Pane<'_>, item: &RunItem, requests: &[String], conf
         pane.part("WAITS", request, Tone::Plain);
     }
     match &item.commit {
-        Some(commit) => pane.part("COMMIT", &format!("git show {}", commit.get(..12).unwrap_or(commit)), Tone::Plain),
-        None => pane.part("COMMIT", "none yet; a run is committed when it comes to rest", Tone::Plain),
+        Some(commit) => pane.part("GIT", &format!("git show {}", commit.get(..12).unwrap_or(commit)), Tone::Plain),
+        None => pane.part("GIT", "none yet; a run is committed when it comes to rest", Tone::Plain),
     }
     pane.part("ID", item.run.as_str(), Tone::Plain);
     pane.part("", "Enter shows its steps", Tone::Plain);

@@ -28,8 +28,7 @@ impl Sent {
 impl App {
     pub(super) fn take_views(&mut self, snapshot: Box<Snapshot>) {
         self.stale = None;
-        let mut items: BTreeMap<GateId, InboxItem> =
-            snapshot.inbox.iter().map(|i| (i.id.clone(), i.clone())).collect();
+        let mut items: BTreeMap<GateId, InboxItem> = snapshot.inbox.iter().map(|i| (i.id.clone(), i.clone())).collect();
         let under_cursor = match self.inbox.cursor() {
             Some(InboxRow::Item(gate)) => self.items.remove(gate),
             _ => None,
@@ -58,7 +57,10 @@ impl App {
             sent.idle <= 2
         });
         if let Some((gate, word)) = lost {
-            self.say(false, format!("{} still waits: the kernel did not apply your {word}; decide again", gate.short()));
+            self.say(
+                false,
+                format!("{} still waits: the kernel did not apply your {word}; decide again", gate.short()),
+            );
         }
         self.drop_outdated_question(&items);
 

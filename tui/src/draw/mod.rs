@@ -16,9 +16,9 @@ use self::{
     pen::{Pen, Role},
 };
 use crate::{
-    App, text,
+    App,
     app::{Mode, Screen},
-    keymap,
+    keymap, text,
 };
 
 /// Draws the interface into `area` of `buffer`, whose cells must be blank.
@@ -64,10 +64,9 @@ fn tabs(app: &App, area: Rect, pen: &mut Pen<'_>) {
     let waiting = open_requests(app) + troubles;
     let running = app.run_items.values().filter(|r| !r.status.is_final()).count();
     let mut x = 1;
-    for (key, word, count, active) in [
-        ('1', "Inbox", waiting, app.screen == Screen::Inbox),
-        ('2', "Runs", running, app.screen != Screen::Inbox),
-    ] {
+    for (key, word, count, active) in
+        [('1', "Inbox", waiting, app.screen == Screen::Inbox), ('2', "Runs", running, app.screen != Screen::Inbox)]
+    {
         // the brackets say in words what bold says to the eye
         let text = if active { format!("[{key} {word} {count}]") } else { format!(" {key} {word} {count} ") };
         x = pen.put_row(x, area.y, area.width, &text, Role::Plain, active) + 1;
@@ -111,8 +110,12 @@ fn message(app: &App, regions: &Regions, pen: &mut Pen<'_>) {
         return;
     }
     if let Some((gate, old, new)) = app.changed.as_ref().filter(|_| app.screen == Screen::Inbox) {
-        let text =
-            format!("CHANGED {}: digest {} -> {}, read again; Tab or a move unlocks it", gate.short(), old.short(), new.short());
+        let text = format!(
+            "CHANGED {}: digest {} -> {}, read again; Tab or a move unlocks it",
+            gate.short(),
+            old.short(),
+            new.short()
+        );
         pen.put(1, area.y, width, &text, Role::Warn);
         return;
     }

@@ -48,8 +48,7 @@ pub(super) fn draw(app: &App, regions: &Regions, pen: &mut Pen<'_>) {
                 let keys: Vec<String> = b.keys.iter().map(ToString::to_string).collect();
                 pen.put_row(2, y, 18, &keys.join(" "), Role::Label, here);
                 let off = app.refusal(b.action).map_or(String::new(), |why| format!("[{why}] "));
-                let cli = if b.cli.is_empty() { String::new() } else { format!("   {}", b.cli) };
-                pen.put_row(21, y, area.width.saturating_sub(22), &format!("{off}{}{cli}", b.help), Role::Plain, here);
+                pen.put_row(21, y, area.width.saturating_sub(22), &format!("{off}{}", b.help), Role::Plain, here);
             }
         }
         Mode::Copy(entries) => {
@@ -71,14 +70,18 @@ pub(super) fn question(app: &App) -> Option<(String, Role)> {
         Mode::Confirm(confirm) => Some((confirm.words.clone(), Role::Warn)),
         Mode::Reason { target, .. } => {
             let reasons: Vec<String> = REASONS.iter().enumerate().map(|(n, r)| format!("{} {r}", n + 1)).collect();
-            plain(format!("Deny {}. Why?  {}", target.gate.short(), reasons.join("  ")))
+            plain(format!("Deny {}: {}", target.gate.short(), reasons.join(" ")))
         }
         Mode::Form(form) => match &form.wrong {
             Some(wrong) => Some((wrong.clone(), Role::Warn)),
             None => plain(format!("Answer {}", form.target.gate.short())),
         },
         Mode::Copy(_) => plain("Copy what?".to_owned()),
-        Mode::Help { typed, .. } => plain(format!("keys valid here  /{typed}")),
+        Mode::Help { typed, at } => {
+            let cli = app.help_rows().get(*at).map_or("", |b| b.cli);
+            let same = if cli.is_empty() { String::new() } else { format!("      same from a shell: {cli}") };
+            plain(format!("keys valid here  /{typed}{same}"))
+        }
     }
 }
 

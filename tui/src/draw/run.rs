@@ -26,7 +26,8 @@ pub(super) fn list(app: &App, area: Rect, pen: &mut Pen<'_>) {
         return;
     }
     if run.rows.visible().is_empty() {
-        let text = if run.tab == RunTab::Artifacts { "This run kept no payloads and wrote no files." } else { "Nothing yet." };
+        let text =
+            if run.tab == RunTab::Artifacts { "This run kept no payloads and wrote no files." } else { "Nothing yet." };
         super::nothing(app, rest, text, pen);
     }
     super::rows(&run.rows, rest, pen, |row, line, here, pen| match row {
@@ -66,7 +67,12 @@ pub(super) fn heading(app: &App, run: &OpenRun) -> String {
     let trouble = run.detail.trouble.as_deref().map_or(String::new(), |t| format!("   {t}"));
     let cost = view.cost();
     let cost = if cost.0 == 0 { String::new() } else { format!("   ${}", cost.short()) };
-    format!("{} {}  {word}   started {}{cost}{trouble}", view.run.short(), view.workflow, app.config().day(view.started))
+    format!(
+        "{} {}  {word}   started {}{cost}{trouble}",
+        view.run.short(),
+        view.workflow,
+        app.config().day(view.started)
+    )
 }
 
 fn views(run: &OpenRun, area: Rect, pen: &mut Pen<'_>) {

@@ -39,7 +39,8 @@ fn row(app: &App, item: &RunItem, line: Rect, here: bool, pen: &mut Pen<'_>) {
     column(5, &app.config().clock(item.started), Role::Plain);
     let until = item.ended.or(app.snapshot.as_ref().map(|s| s.as_of)).unwrap_or(item.started);
     column(6, &span(item.started, until), Role::Plain);
-    let cost = cairn_store_layout::money::Usd::parse(&item.cost_usd).map_or(String::new(), |c| format!("${}", c.short()));
+    let cost =
+        cairn_store_layout::money::Usd::parse(&item.cost_usd).map_or(String::new(), |c| format!("${}", c.short()));
     column(6, &cost, Role::Plain);
     column(line.width, &item.note, Role::Plain);
 }

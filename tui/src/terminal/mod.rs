@@ -158,8 +158,7 @@ pub fn run(app: &mut App, host: &mut dyn Host, options: &Options) -> io::Result<
         started: Instant::now(),
     };
     let reason = runtime.until_the_end();
-    let stats =
-        Stats { frames: runtime.screen.frames, writes: runtime.screen.out.writes, bytes: runtime.screen.bytes };
+    let stats = Stats { frames: runtime.screen.frames, writes: runtime.screen.out.writes, bytes: runtime.screen.bytes };
     drop(runtime);
     drop(reader);
     drop(guard);

@@ -56,7 +56,7 @@ fn help_lists_what_is_valid_and_runs_it() {
     let mut desk = Desk::sample(80, 24);
     desk.press("?");
     let help = desk.screen();
-    assert!(help.contains("do not let it happen") && help.contains("cairn inbox deny ID"), "{help}");
+    assert!(help.contains("do not let it happen") && help.contains("cairn inbox approve ID --digest D"), "{help}");
     desk.press("editor");
     assert!(!desk.screen().contains("do not let it happen"));
     let intents = desk.press("Enter");
@@ -107,5 +107,5 @@ fn failures_stand_in_the_tree_unasked() {
     desk.app.update(cairn_tui::Msg::Detail(Box::new(cairn_tui::samples::detail())));
     assert!(desk.screen().contains("send") && desk.screen().contains("WAIT"), "{}", desk.screen());
     desk.press("gjjj Enter");
-    assert!(desk.screen().contains("no answer within 4s"), "{}", desk.screen());
+    assert!(desk.screen().contains("FAILED  4.0s   timeout: no an"), "{}", desk.screen());
 }
