@@ -89,7 +89,12 @@ fn git_program() -> Check {
     let output = Command::new("git").arg("--version").output();
     let text = output.ok().filter(|o| o.status.success()).map(|o| String::from_utf8_lossy(&o.stdout).trim().to_owned());
     let Some(text) = text else {
-        return check("git", Grade::Warn, "no git program found", "install git to read the history with git log and to push");
+        return check(
+            "git",
+            Grade::Warn,
+            "no git program found",
+            "install git to read the history with git log and to push",
+        );
     };
     let version: Vec<u32> =
         text.split_whitespace().nth(2).unwrap_or_default().split('.').map_while(|p| p.parse().ok()).collect();
@@ -128,7 +133,12 @@ fn terminal(context: &Context) -> Check {
         return check("terminal", Grade::Ok, "output is not a terminal", "");
     }
     if term.is_empty() || term == "dumb" {
-        return check("terminal", Grade::Warn, format!("TERM is `{term}`"), "set TERM for the interface; all verbs work without");
+        return check(
+            "terminal",
+            Grade::Warn,
+            format!("TERM is `{term}`"),
+            "set TERM for the interface; all verbs work without",
+        );
     }
     let grade = if utf8 { Grade::Ok } else { Grade::Warn };
     check("terminal", grade, format!("{term}, locale `{locale}`"), "set LANG to a UTF-8 locale to see all letters")
@@ -159,14 +169,21 @@ fn of_store(store: &Store, checks: &mut Vec<Check>) {
         Err(e) => check("identity", Grade::Fail, e.to_string(), &e.fix()),
     });
     checks.push(match lock::probe(root) {
-        Ok(KernelHealth::Running { pid: Some(pid) }) => check("kernel", Grade::Ok, format!("running (process {pid})"), ""),
+        Ok(KernelHealth::Running { pid: Some(pid) }) => {
+            check("kernel", Grade::Ok, format!("running (process {pid})"), "")
+        }
         Ok(KernelHealth::Running { pid: None }) => check("kernel", Grade::Ok, "running", ""),
         Ok(KernelHealth::Down) => check("kernel", Grade::Warn, "down", "cairn kernel start"),
         Err(e) => check("kernel", Grade::Fail, e.to_string(), &e.fix()),
     });
     checks.push(match Repo::open(root).and_then(|repo| repo.head(None)) {
         Ok(Some(head)) => check("repository", Grade::Ok, format!("at {}", head.commit.short()), ""),
-        Ok(None) => check("repository", Grade::Fail, "it has no commit", "cairn init was interrupted: remove the folder and make it again"),
+        Ok(None) => check(
+            "repository",
+            Grade::Fail,
+            "it has no commit",
+            "cairn init was interrupted: remove the folder and make it again",
+        ),
         Err(e) => check("repository", Grade::Fail, e.to_string(), "cairn verify"),
     });
     checks.push(match workflow::problems(store) {
@@ -195,7 +212,12 @@ fn space(root: &Path) -> Check {
         Ok(stat) => {
             let free = stat.f_bavail.saturating_mul(stat.f_frsize);
             let grade = if free < SPACE_LOW { Grade::Warn } else { Grade::Ok };
-            check("space", grade, format!("{} MiB free", free >> 20), "make space: a full disk stops the kernel (nothing is lost)")
+            check(
+                "space",
+                grade,
+                format!("{} MiB free", free >> 20),
+                "make space: a full disk stops the kernel (nothing is lost)",
+            )
         }
         Err(e) => check("space", Grade::Warn, format!("cannot be told: {e}"), "check the disk"),
     }
@@ -204,6 +226,11 @@ fn space(root: &Path) -> Check {
 fn writable(root: &Path) -> Check {
     match rustix::fs::access(root, rustix::fs::Access::WRITE_OK) {
         Ok(()) => check("access", Grade::Ok, "the store can be written", ""),
-        Err(e) => check("access", Grade::Fail, format!("the store cannot be written: {e}"), "become its owner, or change its permissions"),
+        Err(e) => check(
+            "access",
+            Grade::Fail,
+            format!("the store cannot be written: {e}"),
+            "become its owner, or change its permissions",
+        ),
     }
 }

@@ -242,8 +242,12 @@ fn to_rest(
             }
         }
         if late() {
-            return Err(Failure::new("timed_out", exit::TIMED_OUT, format!("run {} did not come to rest in {limit}", run.short()))
-                .fix(format!("it goes on while a kernel runs; look at it: cairn run show {}", run.short())));
+            return Err(Failure::new(
+                "timed_out",
+                exit::TIMED_OUT,
+                format!("run {} did not come to rest in {limit}", run.short()),
+            )
+            .fix(format!("it goes on while a kernel runs; look at it: cairn run show {}", run.short())));
         }
         if let Some(lock) = KernelLock::try_take(store.root())? {
             let (stop, signal) = stop_on_signals()?;
@@ -257,8 +261,12 @@ fn to_rest(
             serve(store.clone(), lock, Until::AtRest(run.clone()), &stop)?;
             if let 1.. = signal.load(Ordering::SeqCst) {
                 let number = signal.load(Ordering::SeqCst);
-                return Err(Failure::new("interrupted", 128 + u8::try_from(number).unwrap_or(0), "stopped by a signal; nothing is lost")
-                    .fix("cairn kernel start, and the run goes on"));
+                return Err(Failure::new(
+                    "interrupted",
+                    128 + u8::try_from(number).unwrap_or(0),
+                    "stopped by a signal; nothing is lost",
+                )
+                .fix("cairn kernel start, and the run goes on"));
             }
             served = true;
             continue;
@@ -279,7 +287,9 @@ fn taken(
     // read after the look at the file: a kernel writes the record before it removes the file
     let history = reader.history(run)?;
     let applied = history.is_some_and(|h| {
-        h.records.iter().any(|r| r.event.cause.as_ref() == Some(command) || (r.n == 0 && run.as_str() == command.as_str()))
+        h.records
+            .iter()
+            .any(|r| r.event.cause.as_ref() == Some(command) || (r.n == 0 && run.as_str() == command.as_str()))
     });
     Ok(match (applied, gone) {
         (true, _) => Some(State::Applied),
@@ -306,7 +316,9 @@ fn refusal(store: &Store, here: &MachineId, command: &CommandId) -> Refusal {
 
 fn addressed_elsewhere(store: &Store, here: &MachineId, command: &CommandId) -> Result<bool, Failure> {
     for machine in fsutil::list(&store.path(paths::INBOX))? {
-        if machine.file_name().to_string_lossy() != here.as_str() && machine.path().join(format!("{command}.json")).exists() {
+        if machine.file_name().to_string_lossy() != here.as_str()
+            && machine.path().join(format!("{command}.json")).exists()
+        {
             return Ok(true);
         }
     }
@@ -335,6 +347,8 @@ fn stop_on_signals() -> Result<(StopFlag, Arc<AtomicI32>), Failure> {
 fn serve(store: Store, lock: KernelLock, until: Until, stop: &StopFlag) -> Result<(), Failure> {
     let done = driver::serve(store, lock, &ServeOptions { until }, stop);
     done.map(|_| ()).map_err(|error| {
-        Failure::failed(error.code(), format!("the kernel stopped: {}", chain(&error))).why(error.safe()).fix(error.hint())
+        Failure::failed(error.code(), format!("the kernel stopped: {}", chain(&error)))
+            .why(error.safe())
+            .fix(error.hint())
     })
 }

@@ -40,7 +40,9 @@ impl Init {
         if let Some(first) = made.workflows.iter().find(|w| *w == "invoice-chase").or(made.workflows.first()) {
             let count = plural(made.workflows.len() as u64, "workflow");
             screen.say(format!("{count}: {}", made.workflows.join(", ")));
-            screen.note(format!("\nnext:\n  cairn -C {root} run start {first} --wait\n  cairn -C {root} inbox ls\n  cairn -C {root}"));
+            screen.note(format!(
+                "\nnext:\n  cairn -C {root} run start {first} --wait\n  cairn -C {root} inbox ls\n  cairn -C {root}"
+            ));
         } else {
             screen.note(format!(
                 "\nnext:\n  write {root}/workflows/NAME/workflow.toml\n  cairn -C {root} workflow check\n  \

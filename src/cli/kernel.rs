@@ -61,7 +61,11 @@ fn run(context: &mut Context, store: Store, detached: bool) -> Outcome {
         // a session of its own, so that closing the terminal does not end it; in a session already is as good
         let _ = rustix::process::setsid();
     }
-    context.screen.note(format!("kernel of {} (process {}); stop it with ctrl-c", store.root().display(), std::process::id()));
+    context.screen.note(format!(
+        "kernel of {} (process {}); stop it with ctrl-c",
+        store.root().display(),
+        std::process::id()
+    ));
     host::be_kernel(store)
 }
 
@@ -74,7 +78,8 @@ fn start(context: &mut Context, store: &Store) -> Outcome {
     let before = std::fs::metadata(&log).map_or(0, |m| m.len());
     let out = OpenOptions::new().create(true).append(true).open(&log).at("open", &log)?;
     let err = out.try_clone().at("open", &log)?;
-    let program = std::env::current_exe().map_err(|e| Failure::failed("no_program", format!("cannot find our own program: {e}")))?;
+    let program = std::env::current_exe()
+        .map_err(|e| Failure::failed("no_program", format!("cannot find our own program: {e}")))?;
     let mut child = Command::new(&program)
         .arg("-C")
         .arg(store.root())
@@ -95,14 +100,20 @@ fn start(context: &mut Context, store: &Store) -> Outcome {
         let ended = child.try_wait().ok().flatten();
         if ended.is_some() || Instant::now() >= end {
             let said = fsutil::read(&log)?.unwrap_or_default();
-            let said = String::from_utf8_lossy(&said[usize::try_from(before).unwrap_or(0).min(said.len())..]).trim().to_owned();
+            let said = String::from_utf8_lossy(&said[usize::try_from(before).unwrap_or(0).min(said.len())..])
+                .trim()
+                .to_owned();
             let message = match ended {
                 Some(status) => format!("the kernel ended at once ({status})"),
                 None => format!("the kernel did not take its lock in {} s", START_LIMIT.as_secs()),
             };
             return Err(Failure::failed("kernel_failed", message)
                 .why(if said.is_empty() { "it said nothing".to_owned() } else { said })
-                .fix(format!("see {}, or run it here: cairn -C {} kernel run", log.display(), store.root().display())));
+                .fix(format!(
+                    "see {}, or run it here: cairn -C {} kernel run",
+                    log.display(),
+                    store.root().display()
+                )));
         }
         thread::sleep(LOOK);
     }
@@ -114,8 +125,11 @@ fn stop(context: &mut Context, store: &Store) -> Outcome {
     };
     let process = pid.and_then(|p| Pid::from_raw(i32::try_from(p).ok()?));
     let Some(process) = process else {
-        return Err(Failure::failed("unknown_process", "a kernel runs, but its lock file does not say which process it is")
-            .fix(format!("find it with: fuser {}", store.path(paths::LOCK).display())));
+        return Err(Failure::failed(
+            "unknown_process",
+            "a kernel runs, but its lock file does not say which process it is",
+        )
+        .fix(format!("find it with: fuser {}", store.path(paths::LOCK).display())));
     };
     rustix::process::kill_process(process, Signal::TERM).map_err(|e| {
         Failure::failed("not_stopped", format!("cannot signal process {}: {e}", process.as_raw_pid()))
@@ -124,7 +138,8 @@ fn stop(context: &mut Context, store: &Store) -> Outcome {
     let end = Instant::now() + STOP_LIMIT;
     while lock::probe(store.root())? != KernelHealth::Down {
         if Instant::now() >= end {
-            let message = format!("process {} still finishes its work after {} s", process.as_raw_pid(), STOP_LIMIT.as_secs());
+            let message =
+                format!("process {} still finishes its work after {} s", process.as_raw_pid(), STOP_LIMIT.as_secs());
             return Err(Failure::new("timed_out", exit::TIMED_OUT, message)
                 .fix("wait, or end it by force: nothing that was acknowledged is lost, the next kernel goes on"));
         }

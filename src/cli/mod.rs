@@ -37,7 +37,9 @@ pub fn main() -> ExitCode {
     match std::panic::catch_unwind(run) {
         Ok(code) => ExitCode::from(code),
         Err(_) => {
-            eprintln!("error: Cairn made a mistake; nothing that was acknowledged is lost\n  fix: please report the lines above  [bug]");
+            eprintln!(
+                "error: Cairn made a mistake; nothing that was acknowledged is lost\n  fix: please report the lines above  [bug]"
+            );
             ExitCode::from(exit::BUG)
         }
     }

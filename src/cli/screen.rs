@@ -227,7 +227,8 @@ mod tests {
 
     #[test]
     fn a_table_is_aligned_on_a_terminal_and_tabbed_in_a_pipe() {
-        let rows = [vec!["a1".to_owned(), "漢字".to_owned(), "x\ny".to_owned()], ["b", "c", "d"].map(str::to_owned).to_vec()];
+        let rows =
+            [vec!["a1".to_owned(), "漢字".to_owned(), "x\ny".to_owned()], ["b", "c", "d"].map(str::to_owned).to_vec()];
         let mut tty = screen(Look::default(), true);
         tty.table(&["ID", "NAME", "NOTE"], &rows);
         assert_eq!(tty.out, "ID  NAME  NOTE\na1  漢字  x y\nb   c     d\n");

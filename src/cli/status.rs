@@ -64,7 +64,10 @@ pub(super) fn show(context: &mut Context) -> Result<usize, super::Failure> {
     });
     screen.say(match inbox.len() {
         0 => "inbox    empty: nothing waits for you".to_owned(),
-        n => format!("inbox    {} for you: {cairn} inbox ls", if n == 1 { "1 waits".to_owned() } else { format!("{n} wait") }),
+        n => format!(
+            "inbox    {} for you: {cairn} inbox ls",
+            if n == 1 { "1 waits".to_owned() } else { format!("{n} wait") }
+        ),
     });
     screen.say(if runs.is_empty() {
         format!("runs     none yet; start one: {cairn} run start NAME --wait (names: {cairn} workflow ls)")

@@ -18,10 +18,13 @@ pub(super) fn or_status(context: &mut Context) -> Outcome {
 /// `cairn tui`.
 pub(super) fn open(context: &mut Context) -> Outcome {
     if !context.screen.is_interactive() {
-        return Err(Failure::usage("the interface needs a terminal for input and output").fix("cairn status, cairn inbox ls"));
+        return Err(
+            Failure::usage("the interface needs a terminal for input and output").fix("cairn status, cairn inbox ls")
+        );
     }
     if is_plain() {
-        return Err(Failure::usage("this terminal can not be drawn on (TERM is unset or `dumb`)").fix("cairn status, cairn inbox ls"));
+        return Err(Failure::usage("this terminal can not be drawn on (TERM is unset or `dumb`)")
+            .fix("cairn status, cairn inbox ls"));
     }
     Err(Failure::failed("no_interface", "this build has no interface").fix("cairn status, cairn inbox ls"))
 }

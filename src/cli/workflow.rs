@@ -78,7 +78,9 @@ fn ls(context: &mut Context, store: &Store) -> Outcome {
             "workflow": name, "ok": true, "description": w.bundle.workflow.description,
             "steps": w.bundle.workflow.steps.len(), "problems": [],
         }),
-        Err(problems) => json!({"workflow": name, "ok": false, "description": null, "steps": null, "problems": problems}),
+        Err(problems) => {
+            json!({"workflow": name, "ok": false, "description": null, "steps": null, "problems": problems})
+        }
     };
     let items: Vec<Value> = tree.workflows.iter().map(|(name, loaded)| item(name, loaded)).collect();
     screen.list("cairn.workflows/1", &items, None);

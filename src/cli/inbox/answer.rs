@@ -17,7 +17,9 @@ use crate::{
 
 /// Fill a form: an `ask` of a workflow, or what became of an effect nobody knows the outcome of.
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  cairn inbox answer a3f2 --set tone=firm --set send=true\n  cairn inbox answer a3f2            asks for each field")]
+#[command(
+    after_help = "Examples:\n  cairn inbox answer a3f2 --set tone=firm --set send=true\n  cairn inbox answer a3f2            asks for each field"
+)]
 pub struct Answer {
     /// The request: its id, or a unique beginning of at least 4 characters
     id: String,
@@ -41,7 +43,9 @@ impl Answer {
             let message = format!("{short} is an approval, not a question");
             return Err(Failure::usage(message).fix(format!("cairn inbox show {short}, then approve, deny or edit it")));
         };
-        if let Some(given) = self.digest.as_ref().filter(|d| d.len() < 4 || !item.digest.as_str().starts_with(d.as_str())) {
+        if let Some(given) =
+            self.digest.as_ref().filter(|d| d.len() < 4 || !item.digest.as_str().starts_with(d.as_str()))
+        {
             let message = format!("{short} is not what you saw (digest {given} -> {})", &item.digest.as_str()[..12]);
             return Err(Failure::new("stale_digest", exit::STALE, message).fix(format!("cairn inbox show {short}")));
         }
@@ -61,7 +65,12 @@ impl Answer {
                 .fix(format!("cairn inbox show {short} lists its fields; give each with --set NAME=VALUE"))
         })?;
         let owner = reader.view(&item.run)?.map_or_else(|| context.machine(reader.store()), |v| Ok(v.machine))?;
-        let verb = Verb::AskAnswer { run: item.run.clone(), gate: item.id.clone(), digest: item.digest.clone(), answer: answer.clone() };
+        let verb = Verb::AskAnswer {
+            run: item.run.clone(),
+            gate: item.id.clone(),
+            digest: item.digest.clone(),
+            answer: answer.clone(),
+        };
         let command = inbox::submit(reader.store(), &owner, verb, &context.by())?;
         let sent = host::follow(context, &mut reader, &item.run, &command, &self.wait)?;
         let status = sent.item.as_ref().map(|i| i.status.word());
@@ -81,7 +90,8 @@ impl Answer {
     fn given(&self, form: &[Field]) -> Result<Map<String, Value>, Failure> {
         let mut given = Map::new();
         for set in &self.set {
-            let (name, typed) = set.split_once('=').ok_or_else(|| Failure::usage(format!("`{set}` is not NAME=VALUE")))?;
+            let (name, typed) =
+                set.split_once('=').ok_or_else(|| Failure::usage(format!("`{set}` is not NAME=VALUE")))?;
             let value = match form.iter().find(|f| f.name == name) {
                 Some(field) => field.read(typed).map_err(Failure::usage)?,
                 // told by `fill` with the nearest name

@@ -13,7 +13,9 @@ use super::{
 /// what was just shown (levels 1 and 2). Level 3 (a rule changes, or the text hides characters) always
 /// needs --confirm ID.
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  cairn inbox approve a3f2 --digest 9c1e77d0\n  cairn inbox approve a3f2 --yes --wait\n  cairn inbox ls --json | jq -r '.items[].id' | cairn inbox approve - --yes")]
+#[command(
+    after_help = "Examples:\n  cairn inbox approve a3f2 --digest 9c1e77d0\n  cairn inbox approve a3f2 --yes --wait\n  cairn inbox ls --json | jq -r '.items[].id' | cairn inbox approve - --yes"
+)]
 pub struct Approve {
     #[command(flatten)]
     choice: Choice,

@@ -58,7 +58,12 @@ impl Decision {
 }
 
 /// Decides on every request that is named, one after the other.
-pub(super) fn decide(context: &mut Context, decision: Decision, choice: &Choice, confirm: &[String]) -> Result<u8, Failure> {
+pub(super) fn decide(
+    context: &mut Context,
+    decision: Decision,
+    choice: &Choice,
+    confirm: &[String],
+) -> Result<u8, Failure> {
     let ids = ids(choice)?;
     if choice.digest.is_some() && ids.len() > 1 {
         return Err(Failure::usage("--digest names one request's content; give one id with it"));
@@ -169,12 +174,16 @@ fn agreed(
         let given = given.to_ascii_lowercase();
         if given.len() < 4 || !item.digest.as_str().starts_with(&given) {
             let now = &item.digest.as_str()[..12];
-            return Err(Failure::new("stale_digest", exit::STALE, format!("{short} is not what you saw (digest {given} -> {now})"))
-                .why(match &item.proposed {
-                    Some(_) => "its text was edited since it was proposed",
-                    None => "the digest given does not name its text",
-                })
-                .fix(format!("cairn inbox show {short}, then cairn inbox {} {short} --digest {now}", decision.verb())));
+            return Err(Failure::new(
+                "stale_digest",
+                exit::STALE,
+                format!("{short} is not what you saw (digest {given} -> {now})"),
+            )
+            .why(match &item.proposed {
+                Some(_) => "its text was edited since it was proposed",
+                None => "the digest given does not name its text",
+            })
+            .fix(format!("cairn inbox show {short}, then cairn inbox {} {short} --digest {now}", decision.verb())));
         }
         if guarded && !confirmed {
             return Err(needs_confirm());
@@ -195,7 +204,10 @@ fn agreed(
     if !context.may_ask() {
         return Err(Failure::usage(format!("approving {short} needs the digest of what you saw"))
             .why("there is no terminal to show it on and ask")
-            .fix(format!("cairn inbox show {short}, then cairn inbox approve {short} --digest {}", &item.digest.as_str()[..12])));
+            .fix(format!(
+                "cairn inbox show {short}, then cairn inbox approve {short} --digest {}",
+                &item.digest.as_str()[..12]
+            )));
     }
     ask(context, item)
 }

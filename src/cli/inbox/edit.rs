@@ -14,7 +14,10 @@ use similar::TextDiff;
 
 use super::{Context, Failure, Outcome, exit, still_open};
 use crate::{
-    cli::{context::read_text, host::{self, Wait}},
+    cli::{
+        context::read_text,
+        host::{self, Wait},
+    },
     store::inbox,
 };
 
@@ -53,7 +56,9 @@ impl Edit {
         let short = item.id.short().to_owned();
         if text.trim().is_empty() || text == shown {
             let what = if text == shown { "unchanged" } else { "empty" };
-            context.screen.document(&json!({"schema": "cairn.edit/1", "id": item.id, "digest": item.digest, "state": "unchanged"}));
+            context.screen.document(
+                &json!({"schema": "cairn.edit/1", "id": item.id, "digest": item.digest, "state": "unchanged"}),
+            );
             context.screen.say(format!("the text is {what}; {short} waits as it was"));
             return Ok(exit::OK);
         }
@@ -96,7 +101,11 @@ fn editable(item: &InboxItem) -> Result<(EffectContent, &Value), Failure> {
     input.ok_or_else(|| {
         let short = item.id.short();
         let failure = Failure::usage(format!("{short} has no text that can be edited"));
-        if item.ask.is_some() { failure.fix(format!("cairn inbox answer {short}")) } else { failure.fix(format!("cairn inbox deny {short} -m WHY, and change the workflow")) }
+        if item.ask.is_some() {
+            failure.fix(format!("cairn inbox answer {short}"))
+        } else {
+            failure.fix(format!("cairn inbox deny {short} -m WHY, and change the workflow"))
+        }
     })
 }
 
@@ -111,7 +120,11 @@ fn edited(effect: &EffectContent, input: &Value) -> EffectContent {
 /// Opens `$VISUAL`, else `$EDITOR`, else `vi`. The variable may hold arguments; no shell sees it.
 fn in_editor(item: &InboxItem, text: &str) -> Result<String, Failure> {
     let fail = |e: std::io::Error| Failure::failed("no_editor", format!("cannot keep the text for the editor: {e}"));
-    let mut file = tempfile::Builder::new().prefix(&format!("cairn-{}-", item.id.short())).suffix(".txt").tempfile().map_err(fail)?;
+    let mut file = tempfile::Builder::new()
+        .prefix(&format!("cairn-{}-", item.id.short()))
+        .suffix(".txt")
+        .tempfile()
+        .map_err(fail)?;
     file.write_all(text.as_bytes()).and_then(|()| file.flush()).map_err(fail)?;
     let named = ["VISUAL", "EDITOR"].iter().find_map(|n| std::env::var(n).ok().filter(|v| !v.trim().is_empty()));
     let editor = named.unwrap_or_else(|| "vi".to_owned());
@@ -120,7 +133,12 @@ fn in_editor(item: &InboxItem, text: &str) -> Result<String, Failure> {
     let status = Command::new(program).args(words).arg(file.path()).status();
     match status {
         Ok(status) if status.success() => read_text(file.path()),
-        Ok(status) => Err(Failure::failed("editor_failed", format!("{program} ended with {status}; {} waits as it was", item.id.short()))),
-        Err(e) => Err(Failure::failed("no_editor", format!("cannot start {program}: {e}")).fix("set EDITOR, or use --file")),
+        Ok(status) => Err(Failure::failed(
+            "editor_failed",
+            format!("{program} ended with {status}; {} waits as it was", item.id.short()),
+        )),
+        Err(e) => {
+            Err(Failure::failed("no_editor", format!("cannot start {program}: {e}")).fix("set EDITOR, or use --file"))
+        }
     }
 }

@@ -10,7 +10,9 @@ const DECIDED: usize = 100;
 
 /// List what waits for you, oldest first.
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  cairn inbox ls\n  cairn inbox ls --json | jq -r '.items[] | [.id,.digest] | @tsv'")]
+#[command(
+    after_help = "Examples:\n  cairn inbox ls\n  cairn inbox ls --json | jq -r '.items[] | [.id,.digest] | @tsv'"
+)]
 pub struct Ls {
     /// Decided ones too, the latest first
     #[arg(long)]

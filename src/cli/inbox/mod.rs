@@ -2,8 +2,8 @@
 
 mod answer;
 pub(super) mod approve;
-pub(super) mod deny;
 mod decision;
+pub(super) mod deny;
 mod edit;
 mod ls;
 mod show;

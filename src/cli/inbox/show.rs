@@ -48,14 +48,20 @@ pub(super) fn show(screen: &mut Screen, item: &InboxItem) {
     screen.heading(&format!("{} {}: {}", item.id.short(), item.kind.word(), item.summary));
     let iteration = item.iteration.as_deref().map_or(String::new(), |i| format!(" [{i}]"));
     let (position, of) = item.position;
-    screen.say(format!("asked by  {} run {}, step {}{iteration} ({position} of {of})", item.workflow, item.run.short(), item.step));
+    screen.say(format!(
+        "asked by  {} run {}, step {}{iteration} ({position} of {of})",
+        item.workflow,
+        item.run.short(),
+        item.step
+    ));
     screen.say(format!("opened    {}", screen.time_full(item.opened)));
     if let Some(at) = item.expires {
         screen.say(format!("expires   {} (unanswered never means yes)", screen.time_full(at)));
     }
     screen.say(format!("state     {}", state_words(&item.state, screen)));
     if let Some(effect) = &item.effect {
-        let class = serde_json::to_value(effect.class).ok().and_then(|v| v.as_str().map(str::to_owned)).unwrap_or_default();
+        let class =
+            serde_json::to_value(effect.class).ok().and_then(|v| v.as_str().map(str::to_owned)).unwrap_or_default();
         screen.say(format!("does      {} (level {}, repeats: {class})", effect.request.name(), item.level()));
         screen.say(format!("digest    {}", item.digest));
         screen.say("");
@@ -121,10 +127,14 @@ fn told(evidence: &Value) -> String {
     }
     match evidence {
         Value::String(text) => text.clone(),
-        Value::Object(map) => {
-            map.iter().map(|(name, value)| format!("{name}:\n{}", indented(&told(value)))).collect::<Vec<_>>().join("\n")
+        Value::Object(map) => map
+            .iter()
+            .map(|(name, value)| format!("{name}:\n{}", indented(&told(value))))
+            .collect::<Vec<_>>()
+            .join("\n"),
+        Value::Array(items) => {
+            items.iter().map(|v| format!("- {}", told(v).replace('\n', "\n  "))).collect::<Vec<_>>().join("\n")
         }
-        Value::Array(items) => items.iter().map(|v| format!("- {}", told(v).replace('\n', "\n  "))).collect::<Vec<_>>().join("\n"),
         other => other.to_string(),
     }
 }

@@ -30,7 +30,9 @@ impl Cancel {
         let view = viewed(&reader, &self.run)?;
         if let Some(end) = view.end {
             let message = format!("run {} is over already: {}", view.run.short(), end.word());
-            return Err(Failure::new("already_over", exit::STALE, message).fix(format!("cairn run show {}", view.run.short())));
+            return Err(
+                Failure::new("already_over", exit::STALE, message).fix(format!("cairn run show {}", view.run.short()))
+            );
         }
         let verb = Verb::RunCancel { run: view.run.clone(), reason: self.reason.clone() };
         let command = inbox::submit(reader.store(), &view.machine, verb, &context.by())?;

@@ -9,7 +9,9 @@ use crate::cli::failure::{Failure, exit};
 
 /// Show everything that happened to one run, oldest first.
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  cairn run history 7k2m9q\n  cairn run history 7k2m9q --json | jq -c '.items[] | [.at,.kind]'")]
+#[command(
+    after_help = "Examples:\n  cairn run history 7k2m9q\n  cairn run history 7k2m9q --json | jq -c '.items[] | [.at,.kind]'"
+)]
 pub struct History {
     /// The run: its id, or a unique end of at least 4 characters
     run: String,

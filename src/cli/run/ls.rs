@@ -12,7 +12,9 @@ const LIMIT: usize = 50;
 
 /// List runs, newest first.
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  cairn run ls\n  cairn run ls --status waiting\n  cairn run ls --json | jq -r '.items[].run'")]
+#[command(
+    after_help = "Examples:\n  cairn run ls\n  cairn run ls --status waiting\n  cairn run ls --json | jq -r '.items[].run'"
+)]
 pub struct Ls {
     /// Only runs of this workflow
     #[arg(long, value_name = "NAME")]

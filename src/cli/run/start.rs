@@ -94,7 +94,9 @@ impl Start {
             let near = nearest(&self.workflow, names.iter().map(String::as_str));
             return Err(match near {
                 Some(near) => failure.fix(format!("did you mean {near}? cairn run start {near}")),
-                None if names.is_empty() => failure.fix("write workflows/NAME/workflow.toml, or see cairn init DIR --demo"),
+                None if names.is_empty() => {
+                    failure.fix("write workflows/NAME/workflow.toml, or see cairn init DIR --demo")
+                }
                 None => failure.fix(format!("workflows here: {}", names.join(", "))),
             });
         }
@@ -104,7 +106,9 @@ impl Start {
                 for problem in problems {
                     context.screen.note(format!("warning: {problem}"));
                 }
-                context.screen.note("the definition can not be used as it stands; the last good one is, if there is one");
+                context
+                    .screen
+                    .note("the definition can not be used as it stands; the last good one is, if there is one");
                 Ok(None)
             }
         }
@@ -121,9 +125,9 @@ impl Start {
         };
         let fields = definition.map(|d| d.input.as_slice()).unwrap_or_default();
         for given in &self.input {
-            let (name, typed) = given
-                .split_once('=')
-                .ok_or_else(|| Failure::usage(format!("`{given}` is not NAME=VALUE")).fix("for example: -i as_of=2026-11-22"))?;
+            let (name, typed) = given.split_once('=').ok_or_else(|| {
+                Failure::usage(format!("`{given}` is not NAME=VALUE")).fix("for example: -i as_of=2026-11-22")
+            })?;
             let value = match fields.iter().find(|f| f.name == name) {
                 Some(field) => field.read(typed).map_err(|why| Failure::usage(why).fix(self.help(fields)))?,
                 None => Value::String(typed.to_owned()),
@@ -133,8 +137,9 @@ impl Start {
         let input = Value::Object(input);
         if definition.is_some() {
             // the kernel fills in the defaults; here the operator only learns early what does not fit
-            definition::fill(fields, &input)
-                .map_err(|wrong| Failure::usage(format!("the input does not fit: {}", wrong.join("; "))).fix(self.help(fields)))?;
+            definition::fill(fields, &input).map_err(|wrong| {
+                Failure::usage(format!("the input does not fit: {}", wrong.join("; "))).fix(self.help(fields))
+            })?;
         }
         Ok(input)
     }

@@ -32,7 +32,8 @@ pub(super) fn check(root: &Path, report: &mut Report) {
 }
 
 fn is_appended(path: &str) -> bool {
-    path.ends_with(".jsonl") && APPENDED.iter().any(|dir| path.strip_prefix(dir).is_some_and(|rest| rest.starts_with('/')))
+    path.ends_with(".jsonl")
+        && APPENDED.iter().any(|dir| path.strip_prefix(dir).is_some_and(|rest| rest.starts_with('/')))
 }
 
 /// The committed bytes of a growing file must begin the file in the work tree.
@@ -49,11 +50,13 @@ fn work_tree(root: &Path, repo: &Repo, report: &mut Report) {
             // not yet at rest
             ChangeKind::Added => {}
             ChangeKind::Removed => {
-                let message = format!("it is in the last commit and gone from disk; git restore {} brings it back", changed.path);
+                let message =
+                    format!("it is in the last commit and gone from disk; git restore {} brings it back", changed.path);
                 report.add("removed", changed.path, None, message);
             }
             ChangeKind::Modified => {
-                let committed = repo.blob_of(&changed.path, None).and_then(|id| id.map(|id| repo.read_blob(&id)).transpose());
+                let committed =
+                    repo.blob_of(&changed.path, None).and_then(|id| id.map(|id| repo.read_blob(&id)).transpose());
                 match (committed, fsutil::read(&root.join(&changed.path))) {
                     (Ok(Some(old)), Ok(Some(new))) if !new.starts_with(&old) => {
                         let same = old.iter().zip(&new).take_while(|(a, b)| a == b).count();

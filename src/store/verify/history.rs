@@ -233,7 +233,8 @@ impl Checker<'_> {
         match self.state.gated.get(slot) {
             Some(None) => self.finding("not_approved", "the effect was carried out although its gate was not approved"),
             Some(Some(approved)) if *approved != start.digest => {
-                let message = format!("digest {} was approved, {} was carried out", approved.short(), start.digest.short());
+                let message =
+                    format!("digest {} was approved, {} was carried out", approved.short(), start.digest.short());
                 self.finding("not_approved", message);
             }
             _ => {}
@@ -277,7 +278,8 @@ impl Checker<'_> {
                 request.open = !closes;
                 match (&request.digest, digest) {
                     (Some(shown), Some(named)) if shown != named => {
-                        let message = format!("digest {} was shown, the decision names {}", shown.short(), named.short());
+                        let message =
+                            format!("digest {} was shown, the decision names {}", shown.short(), named.short());
                         Some(("wrong_digest", message))
                     }
                     _ => None,
@@ -300,7 +302,8 @@ impl Checker<'_> {
             match artifacts::get(self.root, &artifact.digest) {
                 Ok(Some(bytes)) if bytes.len() as u64 == artifact.bytes => {}
                 Ok(Some(bytes)) => {
-                    let message = format!("artifact `{}` has {} bytes, not {}", artifact.name, bytes.len(), artifact.bytes);
+                    let message =
+                        format!("artifact `{}` has {} bytes, not {}", artifact.name, bytes.len(), artifact.bytes);
                     self.finding("wrong_artifact", message);
                 }
                 Ok(None) => {

@@ -29,7 +29,8 @@ impl Ahead {
     pub(super) fn compare(&self, path: &str, bytes: &[u8], report: &mut Report) {
         let Some(journaled) = self.lines.get(path) else { return };
         let whole = bytes.iter().rposition(|b| *b == b'\n').map_or(0, |at| at + 1);
-        let lines: Vec<&str> = bytes[..whole].split(|b| *b == b'\n').filter_map(|l| std::str::from_utf8(l).ok()).collect();
+        let lines: Vec<&str> =
+            bytes[..whole].split(|b| *b == b'\n').filter_map(|l| std::str::from_utf8(l).ok()).collect();
         for line in journaled {
             let Some(n) = number(line) else { continue };
             let there = usize::try_from(n).ok().and_then(|n| lines.get(n)).filter(|l| !l.is_empty());
@@ -75,7 +76,8 @@ pub(super) fn check(root: &Path, kernel_runs: bool, report: &mut Report) -> Ahea
             // never acknowledged; set aside by the next start, or being written at this moment
             Tail::Torn { .. } if last => {}
             Tail::Torn { bytes } => {
-                let message = format!("{bytes} bytes after offset {} are no entries, and a later segment follows", seen.end);
+                let message =
+                    format!("{bytes} bytes after offset {} are no entries, and a later segment follows", seen.end);
                 report.add("journal_damaged", &path, None, message);
             }
             Tail::Damaged { n, offset } if !(kernel_runs && last && torn_read(root, &path, &bytes)) => {
