@@ -47,6 +47,7 @@ impl Host for Demo {
 
     fn act(&mut self, intent: Intent) -> Vec<Msg> {
         self.note(&format!("{intent:?}"));
+        assert!(std::env::var_os("DEMO_PANIC").is_none(), "asked to panic");
         let (by, at) = ("operator".to_owned(), samples::noon());
         match intent {
             Intent::Approve { gate, .. } => self.decide(&gate, ItemState::Approved { by, at }, "approved"),

@@ -135,7 +135,7 @@ pub const TABLE: &[Binding] = &[
         "change the text in your editor; it then waits for approval anew",
         "cairn inbox edit ID",
     ),
-    bind(Scope::Inbox, &[Key::Char('w')], Action::Why, "why", "show or fold the evidence", "cairn inbox show ID"),
+    bind(Scope::Gate, &[Key::Char('w')], Action::Why, "why", "show or fold the evidence", "cairn inbox show ID"),
     bind(Scope::Inbox, &[Key::Char('f')], Action::States, "filter", "show waiting, decided or all", "cairn inbox ls"),
     bind(
         Scope::Inbox,

@@ -24,6 +24,10 @@ impl App {
             Action::Approve | Action::Answer | Action::Deny | Action::Edit => {
                 let item = self.selected()?;
                 self.closed(item).or_else(|| match action {
+                    Action::Approve | Action::Edit if !shown_is_signed(item) => Some(format!(
+                        "{} cannot be shown as it would go out: x denies it, cairn verify says what is damaged",
+                        item.id.short()
+                    )),
                     Action::Edit if editable(item).is_none() => {
                         Some("a command line can not be edited here; deny it and change the workflow".to_owned())
                     }
@@ -223,6 +227,14 @@ fn target_of(item: &InboxItem) -> Target {
 fn approve_intent(target: Target) -> Intent {
     let Target { run, gate, digest } = target;
     Intent::Approve { run, gate, digest, reason: None }
+}
+
+/// Tells whether what is on the screen is what an approval would sign.
+///
+/// The views come from the store, which checks this too; but here is the last place where a text and a
+/// digest that do not belong together can be told from each other before a person says yes.
+fn shown_is_signed(item: &InboxItem) -> bool {
+    item.effect.as_ref().is_some_and(|effect| effect.digest() == item.digest)
 }
 
 fn editable(item: &InboxItem) -> Option<&serde_json::Value> {

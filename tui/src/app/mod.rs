@@ -23,13 +23,13 @@ pub(crate) use self::{
     mode::{Confirm, Form, Mode, Proof, REASONS},
     panes::text_rows,
     rows::Rows,
-    run::{OpenRun, RunRow, RunTab, has_rows, pieces},
+    run::{OpenRun, RunRow, RunTab, has_rows},
     run_lines::{iterations, span},
 };
 use self::{stray::Stray, views::Sent};
 use crate::{
     Config, Intent, Key, Millis, Msg,
-    draw::layout::{self, Regions, Room},
+    draw::layout::{self, Regions, Room, Wish},
     keymap::{self, Action, Scope},
 };
 
@@ -188,12 +188,13 @@ impl App {
     }
 
     pub(crate) fn regions(&self) -> Regions {
-        let wanted = match self.screen {
-            Screen::Inbox => self.inbox.visible().len() + 1,
-            Screen::Runs => self.runs.visible().len() + 1,
-            Screen::Run => self.run.as_ref().map_or(0, |r| r.rows.visible().len()) + 2,
+        let (rows, percent) = match self.screen {
+            Screen::Inbox => (self.inbox.visible().len() + 1, 48),
+            Screen::Runs => (self.runs.visible().len() + 1, 62),
+            Screen::Run => (self.run.as_ref().map_or(0, |r| r.rows.visible().len()) + 2, 52),
         };
-        layout::regions(self.columns, self.height, wanted, self.prompt_rows(), self.focus == Focus::Detail)
+        let detail_first = self.focus == Focus::Detail;
+        layout::regions(self.columns, self.height, Wish { rows, percent, prompt: self.prompt_rows(), detail_first })
     }
 
     pub(crate) fn room(&self) -> Room {
@@ -246,9 +247,16 @@ impl App {
     fn keys(&mut self, keys: &[Key], at: Millis, intents: &mut Vec<Intent>) {
         let scopes = self.scopes();
         let harmless = |k: Key| keymap::lookup(&scopes, k).is_some_and(|b| b.action.only_moves());
-        if !self.mode.takes_text() && Stray::is_paste(keys, harmless) {
-            self.ignore_paste();
-            return;
+        if Stray::is_paste(keys, harmless) && !keys.contains(&Key::Ctrl('c')) {
+            if !self.mode.takes_text() {
+                return self.ignore_paste();
+            }
+            if self.mode.decides() {
+                // text is welcome here, but neither its Enter nor its first digit may send anything
+                let text: String =
+                    keys.iter().filter_map(|k| if let Key::Char(c) = k { Some(*c) } else { None }).collect();
+                return self.paste(&text);
+            }
         }
         for key in keys {
             self.key(*key, at, intents);
@@ -317,7 +325,7 @@ impl App {
             }
             Action::States => self.next_states(),
             Action::OpenRunOfItem | Action::OpenRun => self.open_run(intents),
-            Action::ToRequest => self.to_request(intents),
+            Action::ToRequest => self.go_to_request(intents),
             Action::Expand => {
                 if let Some(run) = &mut self.run
                     && !run.toggle()

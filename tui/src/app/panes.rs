@@ -67,7 +67,7 @@ impl App {
     }
 
     /// Goes from a run to its open request, that of the selected step before others.
-    pub(super) fn to_request(&mut self, intents: &mut Vec<Intent>) {
+    pub(super) fn go_to_request(&mut self, intents: &mut Vec<Intent>) {
         let Some(item) = self.request_of_run() else { return };
         let row = InboxRow::Item(item.id.clone());
         self.show(Screen::Inbox, intents);
@@ -247,7 +247,7 @@ impl App {
         if let Some(run) = &mut self.run {
             let mut rows = std::mem::take(&mut run.rows);
             let filter = Filter::new(&rows.filter);
-            rows.refresh(|row| filter.passes(&run.haystack(row, &self.config)));
+            rows.refresh(|row| filter.passes(|| run.haystack(row, &self.config)));
             run.rows = rows;
         }
     }
@@ -271,7 +271,7 @@ impl App {
                 if let Some(run) = &mut self.run {
                     let mut rows = std::mem::take(&mut run.rows);
                     let filter = Filter::new(&rows.filter);
-                    rows.aim(|row| filter.passes(&run.haystack(row, &self.config)));
+                    rows.aim(|row| filter.passes(|| run.haystack(row, &self.config)));
                     run.rows = rows;
                 }
             }
@@ -288,10 +288,10 @@ impl App {
                     States::Closed => !item.is_open(),
                     States::All => true,
                 };
-                state && filter.passes(&format!("{gate} {} {} {}", item.kind.word(), item.workflow, item.summary))
+                state && filter.passes(|| format!("{gate} {} {} {}", item.kind.word(), item.workflow, item.summary))
             }
             InboxRow::Problem(text) | InboxRow::Unreadable(text) => {
-                self.inbox_states != States::Closed && filter.passes(text)
+                self.inbox_states != States::Closed && filter.passes(|| text.clone())
             }
         }
     }
@@ -303,7 +303,7 @@ impl App {
             States::Closed => !item.status.is_final(),
             States::All => item.status.is_final(),
         };
-        state && filter.passes(&format!("{row} {} {} {}", item.status.word(), item.workflow, item.note))
+        state && filter.passes(|| format!("{row} {} {} {}", item.status.word(), item.workflow, item.note))
     }
 
     /// Tells whether the reading pane of a request is on the screen.

@@ -57,6 +57,8 @@ pub(crate) struct OpenRun {
     pub(crate) rows: Rows<RunRow>,
     /// The rows that are unfolded.
     pub(crate) open: BTreeSet<RunRow>,
+    /// All payloads and files, in the order of the steps.
+    pieces: Vec<Piece>,
 }
 
 /// A payload or file of a run.
@@ -72,7 +74,8 @@ pub(crate) struct Piece {
 
 impl OpenRun {
     pub(crate) fn new(detail: RunDetail) -> Self {
-        let mut run = Self { detail, tab: RunTab::Tree, rows: Rows::default(), open: BTreeSet::new() };
+        let mut run =
+            Self { detail, tab: RunTab::Tree, rows: Rows::default(), open: BTreeSet::new(), pieces: Vec::new() };
         run.offer();
         // what wants attention first
         let wanted = run.detail.view.steps.iter().find(|s| {
@@ -92,8 +95,12 @@ impl OpenRun {
 
     pub(crate) fn next_tab(&mut self) {
         self.tab = self.tab.next();
+        let cursor = self.rows.cursor().cloned();
         self.rows = Rows::default();
         self.offer();
+        if let Some(row) = cursor {
+            self.rows.point_at(&row);
+        }
     }
 
     /// Unfolds or folds the row under the cursor. Returns whether it has anything to unfold.
@@ -125,8 +132,13 @@ impl OpenRun {
         self.slot(id, iteration)?.attempts.iter().find(|a| a.number == n)
     }
 
+    pub(crate) fn piece(&self, n: u32) -> Option<&Piece> {
+        self.pieces.get(n as usize)
+    }
+
     pub(crate) fn event(&self, n: u64) -> Option<&EventLine> {
-        self.detail.events.iter().find(|e| e.n == n)
+        let at = self.detail.events.binary_search_by_key(&n, |e| e.n).ok()?;
+        self.detail.events.get(at)
     }
 
     /// The words of a row, for the filter.
@@ -181,7 +193,7 @@ impl OpenRun {
                 }
             }
             Some(RunRow::Artifact(n)) => {
-                if let Some(piece) = pieces(&self.detail.view).get(*n as usize) {
+                if let Some(piece) = self.piece(*n) {
                     super::run_lines::piece(&mut pane, piece);
                 }
             }
@@ -191,12 +203,13 @@ impl OpenRun {
     }
 
     fn offer(&mut self) {
+        self.pieces = pieces(&self.detail.view);
         let rows = match self.tab {
             RunTab::Tree | RunTab::Waterfall => self.tree(),
             RunTab::Events => self.detail.events.iter().map(|e| RunRow::Event(e.n)).collect(),
-            RunTab::Artifacts => (0..pieces(&self.detail.view).len())
-                .map(|n| RunRow::Artifact(u32::try_from(n).unwrap_or(u32::MAX)))
-                .collect(),
+            RunTab::Artifacts => {
+                (0..self.pieces.len()).map(|n| RunRow::Artifact(u32::try_from(n).unwrap_or(u32::MAX))).collect()
+            }
         };
         self.rows.offer(rows);
         self.rows.take_in();
@@ -234,7 +247,7 @@ pub(crate) fn has_rows(step: &StepView) -> bool {
 }
 
 /// All payloads and files of a run, in the order of its steps.
-pub(crate) fn pieces(view: &RunView) -> Vec<Piece> {
+fn pieces(view: &RunView) -> Vec<Piece> {
     let mut out = Vec::new();
     for step in &view.steps {
         for slot in &step.slots {

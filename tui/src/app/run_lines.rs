@@ -19,8 +19,11 @@ const VALUE_LINES_MAX: usize = 200;
 
 /// One step as a whole.
 pub(crate) fn step(pane: &mut Pane<'_>, step: &StepView, config: &Config) {
-    let what = step.what.as_deref().map_or(String::new(), |w| format!(" {w}"));
-    pane.part("DOES", &format!("{}{what}", step.does), Tone::Plain);
+    // once it is known exactly, its slot says what it does
+    if step.expanded || step.slots.iter().all(|s| s.effect.is_none()) {
+        let what = step.what.as_deref().map_or(String::new(), |w| format!(" {w}"));
+        pane.part("DOES", &format!("{}{what}", step.does), Tone::Plain);
+    }
     if !step.needs.is_empty() {
         let needs: Vec<&str> = step.needs.iter().map(cairn_store_layout::StepId::as_str).collect();
         pane.part("NEEDS", &needs.join(", "), Tone::Plain);

@@ -43,9 +43,21 @@ pub(crate) fn room(columns: u16, rows: u16) -> Room {
     }
 }
 
-/// Divides the screen. `rows_wanted` is what the list would take; `prompt` is the height of the form;
-/// `detail_first` says which of the two is shown where there is room for one.
-pub(crate) fn regions(columns: u16, rows: u16, rows_wanted: usize, prompt: u16, detail_first: bool) -> Regions {
+/// What a screen wants of its room.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Wish {
+    /// Rows that the list would take.
+    pub(crate) rows: usize,
+    /// Percent of the columns for the list where it stands beside the detail.
+    pub(crate) percent: u16,
+    /// Height of the form.
+    pub(crate) prompt: u16,
+    /// Which of the two is shown where there is room for one.
+    pub(crate) detail_first: bool,
+}
+
+/// Divides the screen.
+pub(crate) fn regions(columns: u16, rows: u16, wish: Wish) -> Regions {
     let none = Rect::new(0, 0, 0, 0);
     let room = room(columns, rows);
     let line = |y: u16| Rect::new(0, y, columns, 1);
@@ -68,25 +80,25 @@ pub(crate) fn regions(columns: u16, rows: u16, rows_wanted: usize, prompt: u16, 
     r.rule = line(1);
     r.footer = line(rows - 1);
     r.message = line(rows - 2);
-    let prompt = prompt.min(rows.saturating_sub(7));
+    let prompt = wish.prompt.min(rows.saturating_sub(7));
     r.prompt = Rect::new(0, rows - 2 - prompt, columns, prompt);
     let body = Rect::new(0, 2, columns, rows - 4 - prompt);
     match room {
         Room::Line => {}
-        Room::One if detail_first => {
+        Room::One if wish.detail_first => {
             r.heading = Rect { height: 1, ..body };
             r.detail = Rect { y: body.y + 1, height: body.height - 1, ..body };
         }
         Room::One => r.list = body,
         Room::Stacked => {
             let most = (body.height * 2 / 5).max(3);
-            let list = u16::try_from(rows_wanted).unwrap_or(u16::MAX).clamp(3, most).min(body.height.saturating_sub(2));
+            let list = u16::try_from(wish.rows).unwrap_or(u16::MAX).clamp(3, most).min(body.height.saturating_sub(2));
             r.list = Rect { height: list, ..body };
             r.heading = Rect { y: body.y + list, height: 1, ..body };
             r.detail = Rect { y: body.y + list + 1, height: body.height - list - 1, ..body };
         }
         Room::Beside => {
-            let left = columns * 48 / 100;
+            let left = u16::try_from(u32::from(columns) * u32::from(wish.percent) / 100).unwrap_or(columns);
             r.list = Rect { width: left, ..body };
             r.divider = Rect { x: left, width: 1, ..body };
             let right = Rect { x: left + 2, width: columns - left - 2, ..body };
@@ -107,7 +119,8 @@ mod tests {
             for rows in 0..80 {
                 for prompt in [0, 1, 9, 300] {
                     for first in [false, true] {
-                        let r = regions(columns, rows, 12, prompt, first);
+                        let wish = Wish { rows: 12, percent: 60, prompt, detail_first: first };
+                        let r = regions(columns, rows, wish);
                         let screen = Rect::new(0, 0, columns, rows);
                         for part in
                             [r.tabs, r.rule, r.list, r.heading, r.detail, r.divider, r.prompt, r.message, r.footer]

@@ -109,6 +109,11 @@ fn message(app: &App, regions: &Regions, pen: &mut Pen<'_>) {
         pen.put(1, area.y, width, &text, Role::Warn);
         return;
     }
+    let trouble = app.run.as_ref().filter(|_| app.screen == Screen::Run).and_then(|r| r.detail.trouble.as_deref());
+    if let Some(trouble) = trouble {
+        pen.put(1, area.y, width, trouble, Role::Warn);
+        return;
+    }
     if let Some((gate, old, new)) = app.changed.as_ref().filter(|_| app.screen == Screen::Inbox) {
         let text = format!(
             "CHANGED {}: digest {} -> {}, read again; Tab or a move unlocks it",
@@ -125,7 +130,7 @@ fn message(app: &App, regions: &Regions, pen: &mut Pen<'_>) {
     }
     let down = app.snapshot.as_ref().is_some_and(|s| s.health.kernel == KernelHealth::Down);
     if down {
-        let text = "the kernel is not running: decisions are saved and apply when it starts (cairn kernel start)";
+        let text = "decisions are saved and apply once the kernel runs: cairn kernel start";
         pen.put(1, area.y, width, text, Role::Plain);
     }
 }

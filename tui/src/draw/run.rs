@@ -7,7 +7,7 @@ use ratatui::layout::Rect;
 use super::pen::{Pen, Role};
 use crate::{
     App,
-    app::{OpenRun, RunRow, RunTab, has_rows, iterations, pieces, span},
+    app::{OpenRun, RunRow, RunTab, has_rows, iterations, span},
     config::Charset,
 };
 
@@ -51,7 +51,7 @@ pub(super) fn list(app: &App, area: Rect, pen: &mut Pen<'_>) {
         }
         RunRow::Event(n) => event_row(app, run, *n, line, here, pen),
         RunRow::Artifact(n) => {
-            if let Some(p) = pieces(&run.detail.view).get(*n as usize) {
+            if let Some(p) = run.piece(*n) {
                 let key = p.iteration.as_deref().map_or(String::new(), |i| format!(" {i}"));
                 let text = format!("{}{key} attempt {}  {}  {}", p.step, p.attempt, p.name, p.path);
                 pen.put_row(line.x + 2, line.y, line.width.saturating_sub(3), &text, Role::Plain, here);
@@ -64,15 +64,9 @@ pub(super) fn list(app: &App, area: Rect, pen: &mut Pen<'_>) {
 pub(super) fn heading(app: &App, run: &OpenRun) -> String {
     let view = &run.detail.view;
     let (word, _) = super::runs::status(view.status());
-    let trouble = run.detail.trouble.as_deref().map_or(String::new(), |t| format!("   {t}"));
     let cost = view.cost();
     let cost = if cost.0 == 0 { String::new() } else { format!("   ${}", cost.short()) };
-    format!(
-        "{} {}  {word}   started {}{cost}{trouble}",
-        view.run.short(),
-        view.workflow,
-        app.config().day(view.started)
-    )
+    format!("{} {}  {word}   started {}{cost}", view.run.short(), view.workflow, app.config().day(view.started))
 }
 
 fn views(run: &OpenRun, area: Rect, pen: &mut Pen<'_>) {

@@ -42,7 +42,10 @@ impl Guard {
 
     /// Takes it back, or takes it anew after somebody else changed it.
     pub(super) fn take(&self) -> io::Result<()> {
-        OURS.store(true, Ordering::SeqCst);
+        if OURS.swap(true, Ordering::SeqCst) {
+            // crossterm believes the mode is still raw and would do nothing, but a shell may have changed it
+            terminal::disable_raw_mode()?;
+        }
         terminal::enable_raw_mode()?;
         let mut tty = Tty::default();
         crossterm::execute!(tty, terminal::EnterAlternateScreen, event::EnableBracketedPaste, cursor::Hide)

@@ -19,7 +19,7 @@ use std::{
     os::unix::process::ExitStatusExt,
     path::PathBuf,
     process::ExitStatus,
-    sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel},
+    sync::mpsc::{Receiver, Sender, channel},
     thread,
     time::{Duration, Instant},
 };
@@ -179,13 +179,28 @@ fn is_gone(e: &io::Error) -> bool {
 #[derive(Debug, Default)]
 struct News {
     views: Option<Msg>,
+    stale: Option<Msg>,
     detail: Option<Msg>,
     last: Option<Instant>,
 }
 
 impl News {
+    /// Keeps `msg` for the next frame of news; gives it back when it is none.
+    fn keep(&mut self, msg: Msg) -> Option<Msg> {
+        match msg {
+            Msg::Views(_) => {
+                self.stale = None;
+                self.views = Some(msg);
+            }
+            Msg::Stale { .. } => self.stale = Some(msg),
+            Msg::Detail(_) => self.detail = Some(msg),
+            other => return Some(other),
+        }
+        None
+    }
+
     fn is_empty(&self) -> bool {
-        self.views.is_none() && self.detail.is_none()
+        self.views.is_none() && self.stale.is_none() && self.detail.is_none()
     }
 }
 
@@ -234,15 +249,10 @@ impl Runtime<'_> {
                     None
                 }
                 Wake::Signal(n) => Some(Reason::Signal(n)),
-                Wake::News(msg @ (Msg::Views(_) | Msg::Stale { .. })) => {
-                    self.news.views = Some(msg);
-                    continue;
-                }
-                Wake::News(msg @ Msg::Detail(_)) => {
-                    self.news.detail = Some(msg);
-                    continue;
-                }
-                Wake::News(msg) => self.apply(msg)?,
+                Wake::News(msg) => match self.news.keep(msg) {
+                    Some(msg) => self.apply(msg)?,
+                    None => continue,
+                },
                 Wake::EditorEnded(_) => None,
             };
             if let Some(reason) = ended {
@@ -263,15 +273,12 @@ impl Runtime<'_> {
         }
         let pause = Duration::from_secs(1) / self.options.frames_per_second.clamp(1, 10);
         let due = self.news.last.map_or(Duration::ZERO, |last| pause.saturating_sub(last.elapsed()));
-        match self.wakes.recv_timeout(due) {
-            Ok(wake) => Some(wake),
-            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => None,
-        }
+        self.wakes.recv_timeout(due).ok()
     }
 
     fn take_news(&mut self) {
         self.news.last = Some(Instant::now());
-        for msg in [self.news.views.take(), self.news.detail.take()].into_iter().flatten() {
+        for msg in [self.news.views.take(), self.news.stale.take(), self.news.detail.take()].into_iter().flatten() {
             // news ask for nothing
             let intents = self.app.update(msg);
             debug_assert!(intents.is_empty(), "{intents:?}");
@@ -405,8 +412,7 @@ impl Runtime<'_> {
             }
             match wake {
                 Wake::Keys(_) | Wake::Paste(_) | Wake::EditorEnded(_) | Wake::Signal(SIGINT | SIGCONT | SIGWINCH) => {}
-                Wake::News(msg @ (Msg::Views(_) | Msg::Stale { .. })) => self.news.views = Some(msg),
-                Wake::News(msg @ Msg::Detail(_)) => self.news.detail = Some(msg),
+                Wake::News(msg) => self.kept.extend(self.news.keep(msg).map(Wake::News)),
                 other => self.kept.push_back(other),
             }
         }

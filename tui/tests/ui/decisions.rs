@@ -1,6 +1,10 @@
 //! The decision contract: what acts, on what, and after which keys.
 
-use cairn_store_layout::{Digest, payload::from_text, view::ItemState};
+use cairn_store_layout::{
+    Digest,
+    payload::from_text,
+    view::{Ask, ItemKind, ItemState, settle_form},
+};
 use cairn_tui::{Edited, Intent, Key, Msg, samples};
 
 use crate::helpers::{Desk, item};
@@ -102,6 +106,7 @@ fn unread_lines_raise_the_level() {
     let long = "line\n".repeat(60);
     let effect = snapshot.inbox[0].effect.as_mut().expect("a letter");
     effect.request.input_mut().expect("a letter")["body"] = long.into();
+    snapshot.inbox[0].digest = effect.digest();
     let mut desk = Desk::new(80, 24, cairn_tui::Config::default());
     desk.views(snapshot);
     desk.press("Tab G a");
@@ -162,6 +167,11 @@ fn a_denial_takes_a_reason() {
     let mut desk = on(summary, 120, 40);
     assert_eq!(desk.press("x no Esc"), []);
     assert!(desk.message().contains("was not denied"));
+    // what arrives in one piece is text, even its digit and its Enter
+    let mut desk = on(summary, 120, 40);
+    desk.press("x");
+    assert_eq!(desk.burst("2 Space days Enter"), []);
+    assert_eq!(desk.press("Enter"), deny(Some("2 days")));
     // pasting a reason is fine, its line breaks are not
     let mut desk = on(summary, 120, 40);
     desk.press("x");
@@ -190,7 +200,9 @@ fn what_changed_under_the_cursor_must_be_read_again() {
     let mut snapshot = samples::snapshot();
     let changed = snapshot.inbox.iter_mut().find(|i| i.summary.starts_with(summary)).expect("it is there");
     let before = changed.digest.clone();
-    changed.digest = Digest::of(b"another");
+    let effect = changed.effect.as_mut().expect("a file");
+    effect.request.input_mut().expect("a file")["path"] = "elsewhere.md".into();
+    changed.digest = effect.digest();
     let after = changed.digest.clone();
     desk.views(snapshot);
     assert!(
@@ -332,4 +344,45 @@ fn a_run_is_ended_only_after_its_digit() {
     let digit = desk.digit();
     let run = samples::snapshot().runs[0].run.clone();
     assert_eq!(desk.key(Key::Char(digit), 400), [Intent::Cancel { run }]);
+}
+
+#[test]
+fn what_nobody_knows_is_settled_by_a_word() {
+    let mut snapshot = samples::snapshot();
+    let item = &mut snapshot.inbox[0];
+    item.kind = ItemKind::Settle;
+    item.ask = Some(Ask { prompt: "the reply was lost".to_owned(), form: settle_form() });
+    let (gate, digest) = (item.id.clone(), item.digest.clone());
+    let mut desk = Desk::new(120, 40, cairn_tui::Config::default());
+    desk.views(snapshot);
+    assert!(desk.screen().contains("SETTLE: nobody knows whether it happened"), "{}", desk.screen());
+    // neither nothing nor another word settles it
+    assert_eq!(desk.press("a Enter"), []);
+    assert!(desk.message().contains("`outcome` is missing"), "{}", desk.message());
+    assert_eq!(desk.press("maybe Enter"), []);
+    assert!(desk.message().contains("must be one of done, not_done"), "{}", desk.message());
+    desk.press("Esc a");
+    let intents = desk.press("not_done Enter");
+    let [Intent::Answer { gate: g, digest: d, answer, .. }] = &intents[..] else { panic!("{intents:?}") };
+    assert_eq!((g, d, answer), (&gate, &digest, &serde_json::json!({"outcome": "not_done"})));
+}
+
+#[test]
+fn a_text_that_is_not_what_would_be_signed_can_only_be_denied() {
+    for damage in [0, 1] {
+        let mut snapshot = samples::snapshot();
+        let item = &mut snapshot.inbox[1];
+        match damage {
+            0 => item.effect = None,
+            _ => item.digest = Digest::of(b"something else"),
+        }
+        let gate = item.id.clone();
+        let mut desk = Desk::new(120, 40, cairn_tui::Config::default());
+        desk.views(snapshot);
+        assert_eq!(desk.press("j a"), []);
+        assert!(desk.message().contains("cannot be shown as it would go out: x denies it"), "{}", desk.message());
+        assert_eq!(desk.press("e"), []);
+        let intents = desk.press("x1");
+        assert!(matches!(&intents[..], [Intent::Deny { gate: g, .. }] if *g == gate), "{intents:?}");
+    }
 }

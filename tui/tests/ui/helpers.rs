@@ -46,11 +46,6 @@ impl Desk {
         self.app.update(Msg::Keys(parse(keys), Millis(self.now)))
     }
 
-    pub(crate) fn resize(&mut self, columns: u16, rows: u16) {
-        self.size = (columns, rows);
-        self.app.update(Msg::Resize(columns, rows));
-    }
-
     pub(crate) fn buffer(&self) -> Buffer {
         let area = Rect::new(0, 0, self.size.0, self.size.1);
         let mut buffer = Buffer::empty(area);

@@ -45,7 +45,7 @@ fn keys_lead_to_intents() {
     check("jjjj e", &[], "a command line can not be edited");
     check("2X", &[], "before its time");
     check("2XY", &[], "not confirmed");
-    check("jjjjjjjj w", &[], "no evidence");
+    check("j w", &[], "no evidence");
     check("2jjj X", &[], "already ended: failed");
     check("f", &[], "what is decided");
     check("ff", &[], "everything");

@@ -1,6 +1,10 @@
 //! What holds for every stream of keys, pastes, sizes and news.
 
-use std::panic::AssertUnwindSafe;
+use std::{
+    collections::VecDeque,
+    panic::AssertUnwindSafe,
+    sync::atomic::{AtomicUsize, Ordering},
+};
 
 use cairn_store_layout::{Digest, GateId, view::ItemState};
 use cairn_tui::{App, Config, Edited, Intent, Key, Millis, Msg, draw, draw_cursor, samples};
@@ -11,6 +15,8 @@ use ratatui::{buffer::Buffer, layout::Rect};
 enum Event {
     Key(Key, u16),
     Burst(Vec<Key>, u16),
+    /// What confirms the request at this place of the views: its digit, or its id.
+    Proof(usize, bool),
     Paste(String),
     Resize(u16, u16),
     /// News in which some requests are gone, decided, changed or new.
@@ -34,7 +40,8 @@ fn key() -> impl Strategy<Value = Key> {
 fn event() -> impl Strategy<Value = Event> {
     prop_oneof![
         20 => (key(), prop_oneof![3 => 101u16..600, 1 => 0u16..160]).prop_map(|(k, ms)| Event::Key(k, ms)),
-        // a decision followed by the digits that might confirm it
+        // decisions, and what might confirm them
+        3 => (0usize..7, any::<bool>()).prop_map(|(n, id)| Event::Proof(n, id)),
         4 => Just(Event::Key(Key::Char('a'), 300)),
         1 => (proptest::collection::vec(key(), 2..6), 0u16..600).prop_map(|(k, ms)| Event::Burst(k, ms)),
         1 => "[a-z0-9\u{1b}\n]{0,12}".prop_map(Event::Paste),
@@ -49,23 +56,30 @@ fn event() -> impl Strategy<Value = Event> {
 
 fn changed_views(dice: &[u8]) -> cairn_store_layout::view::Snapshot {
     let mut snapshot = samples::snapshot();
-    if dice[7] % 4 == 0 {
+    if dice[7].is_multiple_of(4) {
         snapshot.inbox.insert(0, samples::hostile());
     }
     let mut n = 0;
     snapshot.inbox.retain(|_| {
         n += 1;
-        dice[n % 8] % 8 != 0
+        !dice[n % 8].is_multiple_of(8)
     });
     for (item, die) in snapshot.inbox.iter_mut().zip(dice.iter().cycle()) {
         match die % 8 {
-            1 => item.digest = Digest::of(&[*die]),
+            // another text, with its digest or (damaged) without
+            1 => {
+                if let Some(input) = item.effect.as_mut().and_then(|e| e.request.input_mut()) {
+                    *input = serde_json::json!({"to": "x@example", "body": die});
+                }
+                item.digest = item.effect.as_ref().map_or_else(|| Digest::of(&[*die]), |e| e.digest());
+            }
+            4 => item.digest = Digest::of(&[*die]),
             2 => item.state = ItemState::Expired { at: samples::noon() },
             3 => item.id = GateId::new(format!("{die:012x}")).expect("hex"),
             _ => {}
         }
     }
-    if dice[0] % 3 == 0 {
+    if dice[0].is_multiple_of(3) {
         snapshot.inbox.reverse();
         snapshot.runs.reverse();
     }
@@ -82,10 +96,15 @@ fn show(app: &App, columns: u16, rows: u16) -> Buffer {
     buffer
 }
 
+/// The digit that confirms a digest, computed apart from the interface.
+fn digit(digest: &Digest) -> char {
+    let sum: u32 = digest.as_str().bytes().take(8).map(u32::from).sum();
+    char::from_digit(sum % 10, 10).expect("a digit")
+}
+
 /// The last of the confirming keys that a person pressed, as an approval must see them.
 fn confirmed(level: u8, item_id: &str, digest: &Digest, pressed: &[Key]) -> bool {
-    let digit: u32 = digest.as_str().bytes().take(8).map(u32::from).sum();
-    let digit = char::from_digit(digit % 10, 10).expect("a digit");
+    let digit = digit(digest);
     let tail = |text: &str| {
         let keys: Vec<Key> = text.chars().map(Key::Char).collect();
         pressed.ends_with(&keys)
@@ -97,11 +116,21 @@ fn confirmed(level: u8, item_id: &str, digest: &Digest, pressed: &[Key]) -> bool
     }
 }
 
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 192, ..ProptestConfig::default() })]
+/// Approvals that the streams led to, by level: a property over none would show nothing.
+static APPROVED: [AtomicUsize; 4] = [const { AtomicUsize::new(0) }; 4];
 
-    #[test]
-    fn nothing_panics_and_nothing_is_approved_unconfirmed(events in proptest::collection::vec(event(), 1..80)) {
+#[test]
+fn nothing_panics_and_nothing_is_approved_unconfirmed() {
+    any_stream();
+    let approved: Vec<usize> = APPROVED.iter().map(|n| n.load(Ordering::Relaxed)).collect();
+    assert!(approved[1] > 0 && approved[2] > 0, "{approved:?}");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 128, ..ProptestConfig::default() })]
+
+    // no test by itself: it is run, and its reach checked, above
+    fn any_stream(events in proptest::collection::vec(event(), 1..80)) {
         let mut app = App::new(Config::default());
         let (mut columns, mut rows) = (120, 40);
         app.update(Msg::Resize(columns, rows));
@@ -110,7 +139,8 @@ proptest! {
         let mut now = 10_000u64;
         let mut pressed: Vec<Key> = Vec::new();
         let mut edit: Option<(GateId, Digest)> = None;
-        for event in events {
+        let mut queue: VecDeque<Event> = events.into();
+        while let Some(event) = queue.pop_front() {
             let shown: Vec<(GateId, Digest, u8)> =
                 snapshot.inbox.iter().map(|i| (i.id.clone(), i.digest.clone(), i.level())).collect();
             let msg = match event {
@@ -118,6 +148,14 @@ proptest! {
                     now += u64::from(ms);
                     pressed.push(key);
                     Msg::Keys(vec![key], Millis(now))
+                }
+                Event::Proof(n, by_id) => {
+                    let Some(item) = snapshot.inbox.get(n) else { continue };
+                    let text = if by_id { item.id.short().to_owned() } else { digit(&item.digest).to_string() };
+                    for c in text.chars().rev() {
+                        queue.push_front(Event::Key(Key::Char(c), 200));
+                    }
+                    continue;
                 }
                 Event::Burst(keys, ms) => {
                     now += u64::from(ms);
@@ -154,8 +192,14 @@ proptest! {
                     Intent::Approve { gate, digest, .. } => {
                         prop_assert!(by_key, "only keys decide");
                         let was = shown.iter().find(|(g, d, _)| *g == gate && *d == digest);
+                        let signed = snapshot.inbox.iter().find(|i| i.id == gate);
+                        if let Some(item) = signed {
+                            let shown = item.effect.as_ref().map(cairn_store_layout::payload::EffectContent::digest);
+                            prop_assert_eq!(shown, Some(digest.clone()), "what is approved is what is shown");
+                        }
                         // a row that is gone from the views may still be under the cursor
                         let level = was.map_or(1, |(_, _, level)| *level);
+                        APPROVED[usize::from(level)].fetch_add(1, Ordering::Relaxed);
                         prop_assert!(confirmed(level, gate.short(), &digest, &pressed), "level {level} after {pressed:?}");
                     }
                     Intent::Deny { .. } | Intent::Edit { .. } | Intent::Answer { .. } | Intent::Cancel { .. } => {
@@ -229,8 +273,8 @@ fn every_size_can_be_drawn_in_every_mode() {
         for (n, c) in keys.chars().enumerate() {
             app.update(Msg::Keys(vec![Key::Char(c)], Millis(10_000 + 500 * n as u64)));
         }
-        for columns in (0..130).step_by(3) {
-            for rows in (0..50).step_by(2) {
+        for columns in (0..130).step_by(6) {
+            for rows in (0..50).step_by(3) {
                 let drawn = std::panic::catch_unwind(AssertUnwindSafe(|| {
                     app.update(Msg::Resize(columns, rows));
                     show(&app, columns, rows);

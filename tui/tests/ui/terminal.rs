@@ -295,3 +295,20 @@ fn the_editor_has_the_terminal_to_itself() {
     assert_eq!(terminal.ended(), 0);
     terminal.assert_restored();
 }
+
+#[test]
+fn a_panic_is_reported_on_the_restored_terminal() {
+    let mut terminal = Terminal::open(80, 24, &[("DEMO_PANIC", "1")]);
+    terminal.type_keys("Enter");
+    assert_eq!(terminal.ended(), 101);
+    terminal.assert_restored();
+    assert!(terminal.text(80, 24).contains("asked to panic"), "{}", terminal.text(80, 24));
+}
+
+#[test]
+fn without_a_terminal_it_says_so() {
+    let output = std::process::Command::new(demo()).stdin(std::process::Stdio::null()).output().expect("it runs");
+    assert!(!output.status.success() && output.stdout.is_empty());
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert!(error.contains("standard input and output must be a terminal"), "{error}");
+}
