@@ -276,7 +276,10 @@ fn to_rest(
 }
 
 /// What became of the command, once a kernel took it: it is the cause of a record, or its file is gone.
-fn taken(
+///
+/// # Errors
+/// When the history can not be read.
+pub fn taken(
     store: &Store,
     here: &MachineId,
     reader: &Reader,

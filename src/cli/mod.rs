@@ -3,21 +3,21 @@
 //! Verbs read views and write commands into the inbox; they decide nothing about a run. Results go
 //! to stdout, errors and hints to stderr, and the exit code says which kind of outcome it was.
 
-mod args;
-mod context;
-mod doctor;
-mod failure;
-mod host;
-mod inbox;
-mod init;
-mod kernel;
-mod mem;
-mod run;
-mod screen;
-mod status;
-mod tui;
-mod verify;
-mod workflow;
+pub mod args;
+pub mod context;
+pub mod doctor;
+pub mod failure;
+pub mod host;
+pub mod inbox;
+pub mod init;
+pub mod kernel;
+pub mod mem;
+pub mod run;
+pub mod screen;
+pub mod status;
+pub mod tui;
+pub mod verify;
+pub mod workflow;
 
 use std::process::ExitCode;
 

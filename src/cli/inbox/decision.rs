@@ -28,6 +28,7 @@ pub struct Choice {
     /// Why; kept with the decision
     #[arg(short = 'm', long, value_name = "WHY")]
     pub reason: Option<String>,
+    /// Whether to follow the run to rest.
     #[command(flatten)]
     pub wait: Wait,
 }

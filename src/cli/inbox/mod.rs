@@ -1,12 +1,12 @@
 //! `cairn inbox`: what waits for a person, and the decisions on it.
 
-mod answer;
-pub(super) mod approve;
-mod decision;
-pub(super) mod deny;
-mod edit;
-mod ls;
-mod show;
+pub mod answer;
+pub mod approve;
+pub mod deny;
+pub mod decision;
+pub mod edit;
+pub mod ls;
+pub mod show;
 
 use cairn_store_layout::{
     time,

@@ -1,10 +1,10 @@
 //! `cairn run`: start runs and look at them.
 
-mod cancel;
-mod history;
-mod ls;
-mod show;
-pub(super) mod start;
+pub mod cancel;
+pub mod history;
+pub mod ls;
+pub mod show;
+pub mod start;
 
 use cairn_store_layout::{RunId, view::RunView};
 use clap::Subcommand;

@@ -68,6 +68,23 @@ pub fn read(root: &Path, run: &RunId) -> Result<Option<History>, Unreadable> {
     }
 }
 
+/// Reads the records of `run` before the first one that can not be read; `None` when there are none.
+#[must_use]
+pub fn read_prefix(root: &Path, run: &RunId) -> Option<History> {
+    let path = paths::run(run);
+    let mut bytes = fsutil::read(&root.join(&path)).ok()??;
+    loop {
+        match parse(root, &path, &bytes) {
+            Ok(history) => return (!history.records.is_empty()).then_some(history),
+            Err(Unreadable::Line { line, .. } | Unreadable::Order { line, .. }) => {
+                let good: usize = bytes.split_inclusive(|b| *b == b'\n').take(line - 1).map(<[u8]>::len).sum();
+                bytes.truncate(good);
+            }
+            Err(_) => return None,
+        }
+    }
+}
+
 /// Reads the bytes of the history at `path` (from the store's root), fetching spilled values.
 ///
 /// # Errors

@@ -121,6 +121,12 @@ impl Reader {
         history::read(self.store.root(), run)
     }
 
+    /// The records of `run` before the first one that can not be read; `None` when there are none.
+    #[must_use]
+    pub fn history_prefix(&self, run: &RunId) -> Option<History> {
+        history::read_prefix(self.store.root(), run)
+    }
+
     /// Everything that is shown of `run`; `None` while it has no whole record.
     ///
     /// # Errors
