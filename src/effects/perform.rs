@@ -1,12 +1,17 @@
 //! Carries one attempt out: deadline, output check, size limit, redaction.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::{
+    any::Any,
+    panic::AssertUnwindSafe,
+    sync::{Mutex, MutexGuard, PoisonError},
+};
 
 use cairn_store_layout::{
     canonical,
     event::Usage,
     payload::{EffectClass, Request},
 };
+use futures::FutureExt;
 use serde_json::Value;
 
 use super::{Artifact, Doer, Done, Failed, Fault, Job, Schema, World, program};
@@ -24,8 +29,11 @@ pub const RESULT_BYTES_MAX: usize = 768 * 1024;
 /// effect that must leave at most once may have left.
 pub async fn perform(world: &World, job: &Job) -> Result<Done, Fault> {
     let attempt = Attempt { world, job, state: Mutex::default() };
-    let result = match tokio::time::timeout(job.timeout, attempt.carry_out()).await {
-        Ok(result) => result.and_then(|done| attempt.check(done)),
+    // a panic in an agent is an answer and not the end of the kernel
+    let work = AssertUnwindSafe(attempt.carry_out()).catch_unwind();
+    let result = match tokio::time::timeout(job.timeout, work).await {
+        Ok(Ok(result)) => result.and_then(|done| attempt.check(done)),
+        Ok(Err(payload)) => Err(attempt.panicked(payload.as_ref())),
         Err(_) => Err(attempt.lost(
             "timeout",
             format!("{} took longer than its {} s", job.effect.request.name(), job.timeout.as_secs_f32()),
@@ -95,16 +103,28 @@ impl Attempt<'_> {
     /// No usable reply came: `unknown` if the effect has or may have left and must not leave twice,
     /// else soft.
     pub(crate) fn lost(&self, code: &str, message: String) -> Fault {
-        let flight = self.state().flight;
-        match (self.job.effect.class, flight) {
-            (EffectClass::Once, Flight::Away) => Fault::Unknown {
-                message: format!("{message}; it may have taken effect, so it is not sent again by itself"),
-            },
-            (EffectClass::Once, Flight::Landed) => Fault::Unknown {
-                message: format!("{message}; but it was accepted before that, so it is not sent again by itself"),
-            },
-            _ => Fault::soft(code, message),
-        }
+        self.in_doubt(&message).unwrap_or_else(|| Fault::soft(code, message))
+    }
+
+    /// As [`Self::lost`], but what went wrong will go wrong again: else hard.
+    pub(crate) fn died(&self, code: &str, message: String) -> Fault {
+        self.in_doubt(&message).unwrap_or_else(|| Fault::hard(code, message))
+    }
+
+    fn in_doubt(&self, message: &str) -> Option<Fault> {
+        let why = match (self.job.effect.class, self.state().flight) {
+            (EffectClass::Once, Flight::Away) => "it may have taken effect",
+            (EffectClass::Once, Flight::Landed) => "but it was accepted before that",
+            _ => return None,
+        };
+        Some(Fault::Unknown { message: format!("{message}; {why}, so it is not sent again by itself") })
+    }
+
+    fn panicked(&self, payload: &(dyn Any + Send)) -> Fault {
+        let said =
+            payload.downcast_ref::<&str>().copied().or_else(|| payload.downcast_ref::<String>().map(String::as_str));
+        let said = self.brief(said.unwrap_or("no message"));
+        self.died("panic", format!("{} broke off, which is a mistake in Cairn: {said}", self.job.effect.request.name()))
     }
 
     /// Adds what was used up and kept.

@@ -1,6 +1,5 @@
 //! `run` steps: a program with arguments, its exit code and what it wrote.
 
-use cairn_store_layout::payload::EffectClass;
 use serde_json::{Value, json};
 
 use super::{Attempt, Done, Ended, Fault, Program, child};
@@ -30,7 +29,7 @@ pub(crate) async fn finish(attempt: &Attempt<'_>, program: &Program<'_>) -> Resu
         }
     }
     Err(if ended.flooded {
-        died(attempt, "too_large", format!("`{name}` wrote more than {} bytes and was killed", super::OUTPUT_BYTES_MAX))
+        attempt.died("too_large", format!("`{name}` wrote more than {} bytes and was killed", super::OUTPUT_BYTES_MAX))
     } else {
         match (ended.code, ended.signal) {
             (Some(0), _) => {
@@ -47,20 +46,11 @@ pub(crate) async fn finish(attempt: &Attempt<'_>, program: &Program<'_>) -> Resu
             }
             (None, signal) => {
                 let signal = signal.unwrap_or(0);
-                died(
-                    attempt,
+                attempt.died(
                     &format!("signal_{signal}"),
                     format!("`{name}` was ended by signal {signal}: {}", attempt.brief(&said)),
                 )
             }
         }
     })
-}
-
-/// A program that was cut off in the middle may have done its work.
-fn died(attempt: &Attempt<'_>, code: &str, message: String) -> Fault {
-    match attempt.job.effect.class {
-        EffectClass::Once => attempt.lost(code, message),
-        _ => Fault::hard(code, message),
-    }
 }

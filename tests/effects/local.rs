@@ -111,4 +111,7 @@ async fn recall_passes_the_question_on() {
     let broken = failed(bench.perform(&ask("broken", 3)).await);
     assert_eq!((broken.class, broken.message.as_str()), (FailureClass::Soft, "the index is being rebuilt"));
     assert_eq!(failed(bench.perform(&ask("payment", 0)).await).code, "bad_input");
+    let panic = failed(bench.perform(&ask("panic", 3)).await);
+    assert_eq!((panic.class, panic.code.as_str()), (FailureClass::Hard, "panic"));
+    assert!(panic.message.contains("as the test wants it"), "{}", panic.message);
 }

@@ -34,6 +34,7 @@ struct OneHit;
 impl Recaller for OneHit {
     fn recall(&self, query: RecallQuery) -> BoxFuture<'_, Result<Vec<RecallHit>, String>> {
         Box::pin(async move {
+            assert_ne!(query.query, "panic", "as the test wants it");
             if query.query == "broken" {
                 return Err("the index is being rebuilt".to_owned());
             }
