@@ -2,6 +2,13 @@
 
 use std::process::ExitCode;
 
+use cairn::{cli, effects::child};
+
 fn main() -> ExitCode {
-    cairn::cli::main()
+    let mut args = std::env::args_os().skip(1);
+    // programs of steps are started through ourselves, so that they die with the kernel
+    if args.next().is_some_and(|first| first == child::WORD) {
+        return child::main(args);
+    }
+    cli::main()
 }

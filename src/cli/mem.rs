@@ -30,7 +30,9 @@ pub enum Mem {
 
 /// Recall passages by words and likeness, and say why each matched.
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  cairn mem search late payment\n  cairn mem search 'pays late' --entity client/brandt-gmbh")]
+#[command(
+    after_help = "Examples:\n  cairn mem search late payment\n  cairn mem search 'pays late' --entity client/brandt-gmbh"
+)]
 pub struct Search {
     /// What is looked for, in any words
     #[arg(required = true)]
@@ -48,7 +50,9 @@ pub struct Search {
 
 /// Remember a passage in your own words.
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  cairn mem add 'Brandt pays after the second reminder' --entity client/brandt-gmbh\n  cairn mem add - < note.txt")]
+#[command(
+    after_help = "Examples:\n  cairn mem add 'Brandt pays after the second reminder' --entity client/brandt-gmbh\n  cairn mem add - < note.txt"
+)]
 pub struct Add {
     /// The text; `-` reads it from stdin
     text: String,
@@ -150,9 +154,12 @@ fn show(context: &mut Context, id: &str) -> Outcome {
             match (named.next(), named.next()) {
                 (Some(one), None) => one,
                 (Some(_), Some(_)) => {
-                    return Err(Failure::new("ambiguous", exit::USAGE, format!("`{id}` names several passages")).fix("give more of its id"));
+                    return Err(Failure::new("ambiguous", exit::USAGE, format!("`{id}` names several passages"))
+                        .fix("give more of its id"));
                 }
-                _ => return Err(Failure::not_found(format!("there is no passage `{id}`")).fix("cairn mem search WORDS")),
+                _ => {
+                    return Err(Failure::not_found(format!("there is no passage `{id}`")).fix("cairn mem search WORDS"));
+                }
             }
         }
     };
@@ -181,7 +188,12 @@ fn show(context: &mut Context, id: &str) -> Outcome {
 fn line(passage: &Passage) -> String {
     let about = passage.entity.as_deref().map_or(String::new(), |e| format!(" about {e}"));
     let day = &time::write(passage.recorded_at)[..10];
-    format!("{} {}{about}, {day}, from {}", &passage.id[..passage.id.len().min(8)], passage.kind, passage.source.words())
+    format!(
+        "{} {}{about}, {day}, from {}",
+        &passage.id[..passage.id.len().min(8)],
+        passage.kind,
+        passage.source.words()
+    )
 }
 
 fn open(context: &Context, store: &Store) -> Result<Memory, Failure> {
@@ -190,5 +202,6 @@ fn open(context: &Context, store: &Store) -> Result<Memory, Failure> {
 }
 
 fn failed(error: &cairn_memory::MemoryError) -> Failure {
-    Failure::failed("memory", chain(error)).fix("what is derived can be made again: remove .cairn/index and try once more")
+    Failure::failed("memory", chain(error))
+        .fix("what is derived can be made again: remove .cairn/index and try once more")
 }

@@ -69,12 +69,14 @@ fn remember(attempt: &Attempt<'_>, input: RememberInput) -> Result<Done, Fault> 
     let effect = &attempt.job.effect;
     let source =
         Source::Run { run: effect.run.clone(), step: effect.step.clone(), iteration: effect.iteration.clone() };
+    let kind = input.kind.filter(|k| !k.is_empty()).unwrap_or_else(|| "note".to_owned());
+    let entity = input.entity.filter(|e| !e.is_empty());
     let passage = Passage {
-        id: Passage::derive_id(&source, "0"),
+        id: Passage::derive_id(&kind, entity.as_deref(), text),
         recorded_at: attempt.job.at,
         text: text.to_owned(),
-        kind: input.kind.filter(|k| !k.is_empty()).unwrap_or_else(|| "note".to_owned()),
-        entity: input.entity.filter(|e| !e.is_empty()),
+        kind,
+        entity,
         labels: input.labels,
         source,
         valid_from: None,

@@ -57,7 +57,7 @@ impl Driver {
         let word = verb.word();
         let result = match verb {
             Verb::RunStart { workflow, input } => self.start_run(path, &id, &by, &workflow, &input)?,
-            Verb::MemoryAdd { text, kind, entity } => self.add_passage(&id, &by, text, kind, entity)?,
+            Verb::MemoryAdd { text, kind, entity } => self.add_passage(&by, text, kind, entity)?,
             Verb::RunCancel { run, reason } => {
                 self.hand_over(path, &id, &run, &Ask::Cancel { by: by.clone(), reason })?
             }
@@ -194,7 +194,6 @@ impl Driver {
 
     fn add_passage(
         &mut self,
-        id: &CommandId,
         by: &str,
         text: String,
         kind: String,
@@ -206,7 +205,7 @@ impl Driver {
         }
         let source = Source::Person { person: by.to_owned() };
         let passage = Passage {
-            id: Passage::derive_id(&source, id.as_str()),
+            id: Passage::derive_id(&kind, entity.as_deref(), &text),
             recorded_at: self.clock.now(),
             text,
             kind,

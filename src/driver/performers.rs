@@ -121,14 +121,9 @@ async fn carry_out(world: &Arc<World>, perform: Perform, pinned: &Pinned, timeou
     };
     let job =
         Job { effect: perform.effect, key: perform.key, doer, files: pinned.files.clone(), timeout, at: perform.at };
-    let root = world.root.clone();
-    let world = world.clone();
-    // a task of its own, so that a panic in an agent is an answer and not the end of the kernel
-    let result = tokio::spawn(async move { effects::perform(&world, &job).await }).await;
-    match result {
-        Ok(result) => keep(root, result).await,
-        Err(error) => failed("panic", &format!("the attempt broke off: {error}")),
-    }
+    // in this very task: dropping it, when the run is canceled, kills the program and closes the connection
+    let result = effects::perform(world, &job).await;
+    keep(world.root.clone(), result).await
 }
 
 /// Stores the payloads durably, before the outcome that names them is recorded.

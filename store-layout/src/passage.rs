@@ -13,7 +13,7 @@ pub const TEXT_BYTES_MAX: usize = 16 * 1024;
 /// One line of `memory/passages/<machine>/<month>.jsonl`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Passage {
-    /// Derived from its source, so that recording it twice keeps one: 26 hex digits.
+    /// Derived from kind, entity and text, so that learning it twice keeps one: 26 hex digits.
     pub id: String,
     /// When it was recorded.
     #[serde(with = "crate::time::at")]
@@ -74,10 +74,11 @@ impl Source {
 }
 
 impl Passage {
-    /// Derives a passage's id from where it came from and which of that source's passages it is.
+    /// Derives a passage's id from what it says about whom, so that learning the same thing twice,
+    /// from another run or another machine, keeps one passage with its first source.
     #[must_use]
-    pub fn derive_id(source: &Source, ordinal: &str) -> String {
-        let source = serde_json::to_string(source).expect("a source holds only text");
-        Digest::of(format!("passage\n{source}\n{ordinal}").as_bytes()).as_str()[..26].to_owned()
+    pub fn derive_id(kind: &str, entity: Option<&str>, text: &str) -> String {
+        let entity = entity.unwrap_or_default();
+        Digest::of(format!("passage\n{kind}\n{entity}\n{text}").as_bytes()).as_str()[..26].to_owned()
     }
 }

@@ -2,8 +2,8 @@
 
 pub mod answer;
 pub mod approve;
-pub mod deny;
 pub mod decision;
+pub mod deny;
 pub mod edit;
 pub mod ls;
 pub mod show;

@@ -41,7 +41,9 @@ pub(super) fn open(context: &mut Context) -> Outcome {
     let mut app = App::new(config(context.common.color));
     let mut host = host::StoreHost::new(store, context.by());
     let ended = terminal::run(&mut app, &mut host, &terminal::Options::new(drafts));
-    let ended = ended.map_err(|e| Failure::failed("terminal", format!("the terminal can not be used: {e}")).fix("cairn status, cairn inbox ls"))?;
+    let ended = ended.map_err(|e| {
+        Failure::failed("terminal", format!("the terminal can not be used: {e}")).fix("cairn status, cairn inbox ls")
+    })?;
     Ok(ended.code())
 }
 
