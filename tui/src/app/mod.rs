@@ -20,7 +20,7 @@ use cairn_store_layout::{
 use jiff::Timestamp;
 
 pub(crate) use self::{
-    mode::{Confirm, Form, Mode, Proof, REASONS},
+    mode::{Confirm, Form, Mode, Proof, Purpose, REASONS},
     panes::text_rows,
     rows::Rows,
     run::{OpenRun, RunRow, RunTab, has_rows},

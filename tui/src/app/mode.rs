@@ -80,6 +80,11 @@ impl Mode {
         matches!(self, Self::Confirm(_) | Self::Reason { .. } | Self::Form(_))
     }
 
+    /// Tells whether the keys that move still scroll the pane.
+    pub(crate) fn scrolls(&self) -> bool {
+        matches!(self, Self::Confirm(Confirm { purpose: Purpose::Edit { .. }, .. }))
+    }
+
     /// The request it is about, if it is about one.
     pub(crate) fn target(&self) -> Option<&Target> {
         match self {

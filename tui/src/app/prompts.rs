@@ -3,10 +3,10 @@
 use cairn_store_layout::definition::{Field, fill};
 use serde_json::{Map, Value};
 
-use super::{App, Confirm, Form, Mode, Proof, REASONS, views::Sent};
+use super::{App, Confirm, Form, Mode, Proof, REASONS, mode::Purpose, views::Sent};
 use crate::{
     Intent, Key, Millis,
-    keymap::{self, Binding},
+    keymap::{self, Action, Binding},
 };
 
 /// The longest text of an input, in characters.
@@ -182,6 +182,12 @@ impl App {
     }
 
     fn confirm_key(&mut self, mut confirm: Confirm, key: Key, intents: &mut Vec<Intent>) {
+        // the difference an edit makes may be longer than the pane, and nobody saw it before
+        if let (Purpose::Edit { .. }, Some(by)) = (&confirm.purpose, self.scrolls(key)) {
+            self.scroll = self.scroll.saturating_add_signed(by);
+            self.mode = Mode::Confirm(confirm);
+            return;
+        }
         let done = match (&confirm.proof, key) {
             (Proof::Digit(digit), Key::Char(c)) => c == *digit,
             (Proof::Id(id), Key::Char(c)) if id[confirm.typed.len()..].starts_with(c) => {
@@ -197,12 +203,23 @@ impl App {
         if done {
             self.confirmed(confirm.purpose, intents);
         } else {
-            let draft = if matches!(confirm.purpose, super::mode::Purpose::Edit { .. }) {
-                "; your draft is kept: e resumes"
-            } else {
-                ""
-            };
+            let draft =
+                if matches!(confirm.purpose, Purpose::Edit { .. }) { "; your draft is kept: e resumes" } else { "" };
             self.say(true, format!("not confirmed: nothing was sent{draft}"));
+        }
+    }
+
+    /// How far a key scrolls the pane, if it does.
+    fn scrolls(&self, key: Key) -> Option<isize> {
+        let page = isize::try_from(self.regions().detail.height / 2).unwrap_or(1).max(1);
+        match keymap::lookup(&self.scopes(), key)?.action {
+            Action::Down => Some(1),
+            Action::Up => Some(-1),
+            Action::PageDown => Some(page),
+            Action::PageUp => Some(-page),
+            Action::Top => Some(isize::MIN / 2),
+            Action::Bottom => Some(isize::MAX / 2),
+            _ => None,
         }
     }
 

@@ -28,7 +28,7 @@ pub(super) fn draw(app: &App, regions: &Regions, pen: &mut Pen<'_>) {
     }
     if rows < lines.len() && area.height > 0 {
         let below = lines.len().saturating_sub(app.scroll + rows);
-        let key = if app.focus == Focus::List { "Tab, then j" } else { "j" };
+        let key = if app.focus == Focus::List && !app.mode.scrolls() { "Tab, then j" } else { "j" };
         let text = match below {
             0 => "end".to_owned(),
             1 => format!("1 more line - {key}"),

@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     App,
-    app::{Form, Mode, Proof, REASONS},
+    app::{Form, Mode, Proof, Purpose, REASONS},
     text,
 };
 
@@ -91,6 +91,9 @@ pub(super) fn answers(app: &App) -> Option<String> {
         Mode::Normal => return None,
         Mode::Find => format!("/{}", app.filter()),
         Mode::Confirm(confirm) => match &confirm.proof {
+            Proof::Digit(digit) if matches!(confirm.purpose, Purpose::Edit { .. }) => {
+                format!("{digit} {}   j k scroll   any other key: no", confirm.verb)
+            }
             Proof::Digit(digit) => format!("{digit} {}   any other key: no", confirm.verb),
             Proof::Id(id) => format!("type {id} - it {}: {}_   any other key: no", confirm.verb, confirm.typed),
         },

@@ -386,3 +386,19 @@ fn a_text_that_is_not_what_would_be_signed_can_only_be_denied() {
         assert!(matches!(&intents[..], [Intent::Deny { gate: g, .. }] if *g == gate), "{intents:?}");
     }
 }
+
+#[test]
+fn a_long_difference_can_be_read_before_it_is_saved() {
+    let letter = item("Reminder 2 to Brandt");
+    let mut desk = on("Reminder 2 to Brandt", 80, 24);
+    let text = letter.text().replace("Jo Marsh", "Ada Marsh");
+    let edited = Edited { gate: letter.id, digest: letter.digest, text: Ok(text), resumed: false };
+    desk.app.update(Msg::EditorReturned(edited));
+    assert!(!desk.screen().contains("+ Ada Marsh"), "{}", desk.screen());
+    assert!(desk.screen().contains("more lines - j"), "{}", desk.screen());
+    let digit = desk.digit();
+    assert_eq!(desk.press("jjj G"), []);
+    assert!(desk.screen().contains("+ Ada Marsh"), "{}", desk.screen());
+    let intents = desk.key(Key::Char(digit), 400);
+    assert!(matches!(&intents[..], [Intent::DropDraft { .. }, Intent::Edit { .. }]), "{intents:?}");
+}

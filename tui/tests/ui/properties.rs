@@ -15,8 +15,8 @@ use ratatui::{buffer::Buffer, layout::Rect};
 enum Event {
     Key(Key, u16),
     Burst(Vec<Key>, u16),
-    /// What confirms the request at this place of the views: its digit, or its id.
-    Proof(usize, bool),
+    /// Aims at the request of this place, presses `a`, and then what may confirm it: its digit, or its id.
+    Decide(usize, bool),
     Paste(String),
     Resize(u16, u16),
     /// News in which some requests are gone, decided, changed or new.
@@ -41,7 +41,7 @@ fn event() -> impl Strategy<Value = Event> {
     prop_oneof![
         20 => (key(), prop_oneof![3 => 101u16..600, 1 => 0u16..160]).prop_map(|(k, ms)| Event::Key(k, ms)),
         // decisions, and what might confirm them
-        3 => (0usize..7, any::<bool>()).prop_map(|(n, id)| Event::Proof(n, id)),
+        3 => (0usize..7, any::<bool>()).prop_map(|(n, id)| Event::Decide(n, id)),
         4 => Just(Event::Key(Key::Char('a'), 300)),
         1 => (proptest::collection::vec(key(), 2..6), 0u16..600).prop_map(|(k, ms)| Event::Burst(k, ms)),
         1 => "[a-z0-9\u{1b}\n]{0,12}".prop_map(Event::Paste),
@@ -149,11 +149,15 @@ proptest! {
                     pressed.push(key);
                     Msg::Keys(vec![key], Millis(now))
                 }
-                Event::Proof(n, by_id) => {
+                Event::Decide(n, by_id) => {
                     let Some(item) = snapshot.inbox.get(n) else { continue };
                     let text = if by_id { item.id.short().to_owned() } else { digit(&item.digest).to_string() };
-                    for c in text.chars().rev() {
-                        queue.push_front(Event::Key(Key::Char(c), 200));
+                    let aim = [Key::Esc, Key::Esc, Key::Char('1'), Key::Char('g')];
+                    let down = std::iter::repeat_n(Key::Char('j'), n);
+                    let keys: Vec<Key> =
+                        aim.into_iter().chain(down).chain([Key::Char('a')]).chain(text.chars().map(Key::Char)).collect();
+                    for key in keys.into_iter().rev() {
+                        queue.push_front(Event::Key(key, 200));
                     }
                     continue;
                 }

@@ -90,7 +90,7 @@ impl Terminal {
                 other => other,
             };
             // as a person types: each key apart
-            thread::sleep(Duration::from_millis(220));
+            thread::sleep(Duration::from_millis(350));
             self.keys.write_all(bytes.as_bytes()).expect("typed");
         }
     }
