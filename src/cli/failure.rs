@@ -53,14 +53,14 @@ pub struct Failure {
     pub why: Option<String>,
     /// What to do next.
     pub fix: Option<String>,
-    /// More for scripts; an object, or null.
-    pub details: Value,
+    /// More for scripts: an object.
+    pub details: Option<Box<Value>>,
 }
 
 impl Failure {
     /// A failure with a message alone.
     pub fn new(code: &'static str, exit: u8, message: impl Into<String>) -> Self {
-        Self { code, exit, message: message.into(), why: None, fix: None, details: Value::Null }
+        Self { code, exit, message: message.into(), why: None, fix: None, details: None }
     }
 
     /// A command line that makes no sense.
@@ -95,7 +95,20 @@ impl Failure {
     /// Adds more for scripts.
     #[must_use]
     pub fn details(mut self, details: Value) -> Self {
-        self.details = details;
+        self.details = Some(Box::new(details));
+        self
+    }
+
+    /// Makes the commands of its advice name the store as this command line did.
+    #[must_use]
+    pub fn naming(mut self, cairn: &str) -> Self {
+        const NOUNS: [&str; 10] =
+            ["status", "kernel", "run", "inbox", "workflow", "mem", "verify", "doctor", "approve", "deny"];
+        if let Some(fix) = &mut self.fix {
+            for noun in NOUNS {
+                *fix = fix.replace(&format!("cairn {noun}"), &format!("{cairn} {noun}"));
+            }
+        }
         self
     }
 
@@ -217,6 +230,17 @@ mod tests {
         for field in ["code", "message", "why", "fix", "details"] {
             assert!(json["error"].get(field).is_some(), "{field} is always there");
         }
+    }
+
+    #[test]
+    fn advice_names_the_store_that_was_named() {
+        let failure =
+            Failure::usage("x").fix("cairn inbox show a3f2, then cairn inbox approve a3f2; see .cairn/kernel.log");
+        let fix = failure.naming("cairn -C /shop").fix.unwrap();
+        assert_eq!(
+            fix,
+            "cairn -C /shop inbox show a3f2, then cairn -C /shop inbox approve a3f2; see .cairn/kernel.log"
+        );
     }
 
     #[test]

@@ -174,6 +174,7 @@ pub fn follow(
 /// When another kernel runs, or this one fails.
 pub fn be_kernel(store: Store) -> Result<u8, Failure> {
     let lock = KernelLock::take(store.root())?;
+    log("warn,cairn=info");
     let (stop, _) = stop_on_signals()?;
     serve(store, lock, Until::Stopped, &stop)?;
     // a signal is how a kernel is meant to be stopped, so this is success
@@ -250,6 +251,7 @@ fn to_rest(
             .fix(format!("it goes on while a kernel runs; look at it: cairn run show {}", run.short())));
         }
         if let Some(lock) = KernelLock::try_take(store.root())? {
+            log("error");
             let (stop, signal) = stop_on_signals()?;
             if let Some(end) = end {
                 let stop = stop.clone();
@@ -326,6 +328,16 @@ fn addressed_elsewhere(store: &Store, here: &MachineId, command: &CommandId) -> 
         }
     }
     Ok(false)
+}
+
+/// Sends what the kernel tells to stderr, as far as `CAIRN_LOG` says, else as far as `usual` says.
+fn log(usual: &str) {
+    use std::io::IsTerminal as _;
+    let filter = tracing_subscriber::EnvFilter::try_from_env("CAIRN_LOG")
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(usual));
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    // a second kernel in one process (after a first one ended) finds the log started
+    let _ = log.with_ansi(std::io::stderr().is_terminal()).try_init();
 }
 
 /// A flag that the first SIGINT, SIGTERM or SIGHUP sets, and which one it was. A second one ends the

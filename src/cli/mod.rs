@@ -63,6 +63,7 @@ fn run() -> u8 {
     match outcome {
         Ok(code) => code,
         Err(failure) => {
+            let failure = failure.naming(&context.cairn());
             report(&failure, look.json);
             failure.exit
         }

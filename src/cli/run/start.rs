@@ -78,7 +78,8 @@ impl Start {
             let rows: Vec<Vec<String>> = open.iter().map(|i| inbox::row(i, screen)).collect();
             screen.table(&inbox::HEAD, &rows);
             let first = open[0].id.short();
-            screen.note(format!("\nnext:\n  {cairn} inbox show {first}\n  {cairn} inbox approve {first} --wait"));
+            let decide = if open[0].ask.is_some() { "answer" } else { "approve" };
+            screen.note(format!("\nnext:\n  {cairn} inbox show {first}\n  {cairn} inbox {decide} {first} --wait"));
         } else if status == RunStatus::Failed {
             screen.note(format!("see: {cairn} run show {}", run.short()));
         }

@@ -8,6 +8,8 @@ mod commits;
 mod days;
 pub mod history;
 mod resolve;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 
@@ -100,7 +102,8 @@ impl Reader {
     #[must_use]
     pub fn inbox(&self, decided: usize) -> Vec<InboxItem> {
         let (mut open, mut over): (Vec<_>, Vec<_>) = self.requests().cloned().partition(InboxItem::is_open);
-        open.sort_by(|a, b| (a.opened, &a.run, &a.id).cmp(&(b.opened, &b.run, &b.id)));
+        // stable: those that opened together stay in the order of their history
+        open.sort_by_key(|item| item.opened);
         over.sort_by(|a, b| (decided_at(b), &b.id).cmp(&(decided_at(a), &a.id)));
         over.truncate(decided);
         open.extend(over);
