@@ -173,9 +173,10 @@ pub fn follow(
 /// # Errors
 /// When another kernel runs, or this one fails.
 pub fn be_kernel(store: Store) -> Result<u8, Failure> {
+    // signals first: whoever sees the lock taken may already ask for a clean stop
+    let (stop, _) = stop_on_signals()?;
     let lock = KernelLock::take(store.root())?;
     log("warn,cairn=info");
-    let (stop, _) = stop_on_signals()?;
     serve(store, lock, Until::Stopped, &stop)?;
     // a signal is how a kernel is meant to be stopped, so this is success
     Ok(exit::OK)

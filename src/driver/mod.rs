@@ -54,6 +54,8 @@ use wake::{Wake, Wakes};
 const REST: SignedDuration = SignedDuration::from_secs(60);
 /// Files are looked at this often even if nobody said that they changed.
 const BACKSTOP: Duration = Duration::from_secs(10);
+/// Past so many commits behind, the index is built anew instead of caught up.
+const INDEX_COMMITS_MAX: usize = 1_000;
 /// How long a clean stop waits for attempts that are under way.
 const STOP_GRACE: Duration = Duration::from_secs(10);
 
@@ -132,6 +134,10 @@ impl Driver {
             tracing::warn!(path = %path.display(), "removed a lock that a stopped process left behind");
         }
         let head = repo.head(None)?;
+        // a kernel that was killed between its commit and the index left the index behind
+        if let Err(error) = repo.catch_up_index(INDEX_COMMITS_MAX) {
+            tracing::warn!(%error, "the git index could not be brought up to date; `git status` may show too much");
+        }
         let who = repo.operator().unwrap_or_else(|| Identity::of_machine(machine.as_str()));
         let (sender, wakes) = Wakes::channel();
         stop.connect(&sender);
