@@ -145,7 +145,7 @@ impl Screen {
     }
 
     /// Sets the one JSON document to a list.
-    pub fn list(&mut self, schema: &str, items: &[Value], next: Option<String>) {
+    pub fn list(&mut self, schema: &str, items: &[Value], next: Option<&str>) {
         self.document(&json!({"schema": schema, "items": items, "next": next}));
     }
 

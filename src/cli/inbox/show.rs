@@ -123,7 +123,7 @@ fn told(evidence: &Value) -> String {
         if hits.is_empty() {
             return "nothing is remembered about it".to_owned();
         }
-        return hits.iter().map(|hit| passage(hit)).collect::<Vec<_>>().join("\n");
+        return hits.iter().map(passage).collect::<Vec<_>>().join("\n");
     }
     match evidence {
         Value::String(text) => text.clone(),

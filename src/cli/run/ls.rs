@@ -48,7 +48,7 @@ impl Ls {
 
         let cairn = context.cairn();
         let screen = &mut context.screen;
-        screen.list("cairn.runs/1", &runs.iter().map(|r| json!(r)).collect::<Vec<_>>(), next.clone());
+        screen.list("cairn.runs/1", &runs.iter().map(|r| json!(r)).collect::<Vec<_>>(), next.as_deref());
         if runs.is_empty() {
             let filtered = self.workflow.is_some() || self.status.is_some() || before.is_some();
             screen.say(if filtered { "no run matches" } else { "no runs yet" });

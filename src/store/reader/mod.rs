@@ -146,7 +146,7 @@ impl Reader {
     /// # Errors
     /// When the repository can not be read.
     pub fn commit(&mut self, run: &RunId) -> Result<Option<String>> {
-        self.commits.update(&self.store.root().to_owned())?;
+        self.commits.update(self.store.root())?;
         Ok(self.commits.of(run))
     }
 
