@@ -70,7 +70,7 @@ impl Start {
             Some(item) => {
                 screen.say(format!("run {run} of {}: {}", self.workflow, item.status.word()));
                 if !item.note.is_empty() && open.is_empty() {
-                    screen.say(format!("  {}", item.note));
+                    screen.quote(&item.note);
                 }
             }
         }

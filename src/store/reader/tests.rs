@@ -1,3 +1,5 @@
+//! Lists, damage and names, on histories made by hand.
+
 use cairn_store_layout::{
     event::{AskOpened, Body, Event, PlannedStep, RunStarted},
     record::Record,

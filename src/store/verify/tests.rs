@@ -1,3 +1,5 @@
+//! Histories made by hand: as they should be, and with each thing that can be wrong.
+
 use cairn_store_layout::{
     Digest, GateId, MachineId, RunId, StepId,
     event::{

@@ -1,0 +1,77 @@
+//! A home, a store and the program: nothing of the machine's own settings gets in.
+
+use std::{
+    path::PathBuf,
+    process::{Command, Stdio},
+};
+
+use tempfile::TempDir;
+
+/// A home with a store in it.
+pub struct Lab {
+    home: TempDir,
+    /// The store's folder.
+    pub store: PathBuf,
+}
+
+/// What the program answered.
+pub struct Answer {
+    /// Its exit code.
+    pub code: i32,
+    /// Standard output.
+    pub out: String,
+    /// Standard error.
+    pub err: String,
+}
+
+impl Answer {
+    /// The one JSON document on standard output.
+    pub fn json(&self) -> serde_json::Value {
+        serde_json::from_str(&self.out).unwrap_or_else(|e| panic!("{e} in {:?}; stderr: {}", self.out, self.err))
+    }
+}
+
+impl Lab {
+    /// A home with the demo store.
+    pub fn with_demo() -> Self {
+        let home = tempfile::tempdir().expect("a folder for the test");
+        let store = home.path().join("shop");
+        let lab = Self { home, store };
+        let made = lab.program(&["init", "shop", "--demo"]);
+        assert_eq!(made.code, 0, "{}", made.err);
+        lab
+    }
+
+    /// Runs the program inside the store.
+    pub fn cairn(&self, args: &[&str]) -> Answer {
+        self.run(args, &self.store)
+    }
+
+    /// Runs the program in the home, beside the store.
+    pub fn program(&self, args: &[&str]) -> Answer {
+        self.run(args, self.home.path())
+    }
+
+    fn run(&self, args: &[&str], dir: &std::path::Path) -> Answer {
+        let output = Command::new(env!("CARGO_BIN_EXE_cairn"))
+            .args(args)
+            .current_dir(dir)
+            .env_clear()
+            .env("HOME", self.home.path())
+            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+            .env("USER", "jo")
+            .env("TZ", "UTC")
+            .stdin(Stdio::null())
+            .output()
+            .expect("the program starts");
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("the program writes UTF-8");
+        Answer { code: output.status.code().unwrap_or(-1), out: text(output.stdout), err: text(output.stderr) }
+    }
+}
+
+impl Drop for Lab {
+    /// No kernel outlives its test, also when the test fails.
+    fn drop(&mut self) {
+        self.cairn(&["kernel", "stop"]);
+    }
+}
