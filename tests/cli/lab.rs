@@ -8,32 +8,32 @@ use std::{
 use tempfile::TempDir;
 
 /// A home with a store in it.
-pub struct Lab {
+pub(crate) struct Lab {
     home: TempDir,
     /// The store's folder.
-    pub store: PathBuf,
+    pub(crate) store: PathBuf,
 }
 
 /// What the program answered.
-pub struct Answer {
+pub(crate) struct Answer {
     /// Its exit code.
-    pub code: i32,
+    pub(crate) code: i32,
     /// Standard output.
-    pub out: String,
+    pub(crate) out: String,
     /// Standard error.
-    pub err: String,
+    pub(crate) err: String,
 }
 
 impl Answer {
     /// The one JSON document on standard output.
-    pub fn json(&self) -> serde_json::Value {
+    pub(crate) fn json(&self) -> serde_json::Value {
         serde_json::from_str(&self.out).unwrap_or_else(|e| panic!("{e} in {:?}; stderr: {}", self.out, self.err))
     }
 }
 
 impl Lab {
     /// A home with the demo store.
-    pub fn with_demo() -> Self {
+    pub(crate) fn with_demo() -> Self {
         let home = tempfile::tempdir().expect("a folder for the test");
         let store = home.path().join("shop");
         let lab = Self { home, store };
@@ -43,12 +43,12 @@ impl Lab {
     }
 
     /// Runs the program inside the store.
-    pub fn cairn(&self, args: &[&str]) -> Answer {
+    pub(crate) fn cairn(&self, args: &[&str]) -> Answer {
         self.run(args, &self.store)
     }
 
     /// Runs the program in the home, beside the store.
-    pub fn program(&self, args: &[&str]) -> Answer {
+    pub(crate) fn program(&self, args: &[&str]) -> Answer {
         self.run(args, self.home.path())
     }
 
