@@ -56,6 +56,8 @@ const REST: SignedDuration = SignedDuration::from_secs(60);
 const BACKSTOP: Duration = Duration::from_secs(10);
 /// Past so many commits behind, the index is built anew instead of caught up.
 const INDEX_COMMITS_MAX: usize = 1_000;
+/// So many passages are written into the vector table even by a kernel of a moment.
+const FLUSH_WAITING: usize = 64;
 /// How long a clean stop waits for attempts that are under way.
 const STOP_GRACE: Duration = Duration::from_secs(10);
 
@@ -180,10 +182,10 @@ impl Driver {
         self.finish_turn()?;
         loop {
             if self.stop.is_requested() {
-                return self.stop_cleanly();
+                return self.stop_cleanly(until);
             }
             if self.is_done(until)? {
-                return self.stop_cleanly();
+                return self.stop_cleanly(until);
             }
             let patience = self.patience();
             let first = self.wakes.recv_timeout(patience).unwrap_or(Wake::Time);
@@ -243,7 +245,7 @@ impl Driver {
     }
 
     /// Lets attempts come back, commits everything, and leaves the index fresh.
-    fn stop_cleanly(&mut self) -> Result<Served, DriverError> {
+    fn stop_cleanly(&mut self, until: &Until) -> Result<Served, DriverError> {
         let deadline = Instant::now() + STOP_GRACE;
         while self.performers.in_flight() > 0 {
             let left = deadline.saturating_duration_since(Instant::now());
@@ -254,7 +256,10 @@ impl Driver {
             }
         }
         self.commit_runs(rest::Which::All)?;
-        self.flush_memory()?;
+        // a command that is the kernel for a moment would leave a fragment of a table behind each time
+        if *until == Until::Stopped || self.memory.waiting() >= FLUSH_WAITING {
+            self.flush_memory()?;
+        }
         self.refresh_index()?;
         Ok(self.served.clone())
     }
