@@ -26,14 +26,17 @@ demo: build
     else
         "$cairn" init --demo "$store"
     fi
-    first() { "$cairn" -C "$store" --json inbox ls | grep -o "\"$1\": *\"[^\"]*\"" | head -n 1 | cut -d '"' -f 4; }
-    item=$(first id || true)
-    if [ -z "$item" ]; then
+    # piped tables have a line of headings and tabs between the columns
+    first() { "$cairn" -C "$store" inbox ls 2>/dev/null | sed -n 2p | cut -f 1; }
+    item=$(first)
+    if [ -n "$item" ]; then
+        "$cairn" -C "$store" inbox ls 2>/dev/null
+    else
         code=0
         "$cairn" -C "$store" run start invoice-chase --wait || code=$?
         # 10: it waits for a person, which is where the demo wants to be
         [ "$code" = 0 ] || [ "$code" = 10 ] || exit "$code"
-        item=$(first id || true)
+        item=$(first)
     fi
     if [ -t 0 ] && [ -t 1 ]; then
         # a kernel in the background carries out what is approved on the screen
@@ -41,15 +44,14 @@ demo: build
         echo "it goes on when you leave the screen; stop it with: $cairn -C $store kernel stop"
         exec "$cairn" -C "$store"
     fi
-    "$cairn" -C "$store" inbox ls
     if [ -n "$item" ]; then
-        echo
-        "$cairn" -C "$store" inbox show "$item"
-        echo
+        shown=$("$cairn" -C "$store" inbox show "$item" 2>/dev/null)
+        digest=$(printf '%s\n' "$shown" | sed -n 's/^digest *//p')
+        printf '\n%s\n\n' "$shown"
         echo "To go on, in a shell:"
         echo "  alias cairn='$cairn -C $store'"
-        echo "  cairn inbox approve $item --digest $(first digest) --wait"
-        echo "  cairn inbox deny $item --digest $(first digest) -m 'they called' --wait"
+        echo "  cairn inbox approve $item --digest $digest --wait"
+        echo "  cairn inbox deny $item --digest $digest -m 'they called' --wait"
         echo "  cairn inbox ls"
         echo "  git -C $store log -3 --format='%s%n%(trailers)'"
         echo "or open the interface in a terminal: $cairn -C $store"
