@@ -17,6 +17,9 @@ pub struct Spec {
     pub class: GateClass,
     /// Git blob id of the file that defines it; built-in ones have none.
     pub pin: Option<String>,
+    /// Fields that its file adds to the input, such as the sender of a letter: they belong to what is
+    /// shown and approved.
+    pub adds: BTreeMap<String, String>,
 }
 
 /// All agents and operations.
@@ -45,12 +48,12 @@ impl Catalog {
             AgentKind::Command(_) | AgentKind::Llm(_) => EffectClass::Read,
         };
         let class = if matches!(agent.kind, AgentKind::Llm(_)) { GateClass::Spend } else { GateClass::Run };
-        self.agents.insert(name.to_owned(), Spec { effect, class, pin: pin.map(str::to_owned) });
+        self.agents.insert(name.to_owned(), Spec { effect, class, pin: pin.map(str::to_owned), adds: BTreeMap::new() });
     }
 
     /// Adds a connector with its operations.
     pub fn add_connector(&mut self, name: &str, kind: &ConnectorKind, pin: Option<&str>) {
-        let spec = |effect, class| Spec { effect, class, pin: pin.map(str::to_owned) };
+        let spec = |effect, class| Spec { effect, class, pin: pin.map(str::to_owned), adds: BTreeMap::new() };
         let operations: Vec<(&str, Spec)> = match kind {
             ConnectorKind::File => vec![
                 ("list", spec(EffectClass::Read, GateClass::File)),
@@ -66,7 +69,8 @@ impl Catalog {
             ConnectorKind::Mail(mail) => {
                 // a letter in a folder is named by its key; a letter handed to a server can not be called back
                 let effect = if mail.smtp.is_some() { EffectClass::Once } else { EffectClass::Idempotent };
-                vec![("send", spec(effect, GateClass::Send))]
+                let adds = BTreeMap::from([("from".to_owned(), mail.from.clone())]);
+                vec![("send", Spec { adds, ..spec(effect, GateClass::Send) })]
             }
             ConnectorKind::Http(http) => {
                 http.operations.iter().map(|(n, op)| (n.as_str(), spec(op.effect, op.class))).collect()

@@ -18,6 +18,9 @@ use crate::effects::{Attempt, Done, Fault, typed};
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct SendInput {
+    /// Added by the kernel from the connector's file, so that the operator sees and approves it.
+    #[serde(default)]
+    from: Option<String>,
     to: Addresses,
     #[serde(default)]
     cc: Option<Addresses>,
@@ -55,7 +58,13 @@ pub(super) async fn call(
     if operation != "send" {
         return Err(no_operation("the mail connector", operation, &["send"]));
     }
-    let letter = Letter::write(&mail.from, &typed::<SendInput>("mail.send", input)?, attempt.job)?;
+    let input = typed::<SendInput>("mail.send", input)?;
+    if let Some(other) = input.from.as_ref().filter(|from| **from != mail.from) {
+        let message =
+            format!("`from` is `{other}`, but this connector sends as `{}`; change connectors/mail.toml", mail.from);
+        return Err(Fault::hard("bad_address", message));
+    }
+    let letter = Letter::write(&mail.from, &input, attempt.job)?;
     let path = format!("{}/{}", mail.outbox.trim_end_matches('/'), letter.file_name);
     if !paths::is_inside(&path) {
         let message = format!("`outbox` of the mail connector must be a folder below files/, not `{}`", mail.outbox);

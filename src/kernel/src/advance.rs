@@ -235,7 +235,7 @@ impl Pass<'_> {
             Action::Call { connector, operation, with } => Request::Call {
                 connector: connector.clone(),
                 operation: operation.clone(),
-                input: to_json(&with.eval(scope)?)?,
+                input: with_added(to_json(&with.eval(scope)?)?, &plan.spec.adds),
                 schema: plan.schema.clone(),
             },
             Action::Run { argv, stdin } => Request::Run {
@@ -368,6 +368,16 @@ impl Pass<'_> {
             _ => base,
         }
     }
+}
+
+/// The input with the fields that the connector's file adds; what the step gives itself stays.
+fn with_added(mut input: serde_json::Value, adds: &BTreeMap<String, String>) -> serde_json::Value {
+    if let Some(fields) = input.as_object_mut() {
+        for (name, value) in adds {
+            fields.entry(name).or_insert_with(|| value.as_str().into());
+        }
+    }
+    input
 }
 
 /// A text that may hold anything, short enough for a line of a history.

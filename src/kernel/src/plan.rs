@@ -314,8 +314,10 @@ impl Compiler<'_> {
                 spec.clone()
             }
             // nobody can tell what a program does, so it is never repeated unless the definition says it may be
-            StepKind::Run { .. } => Spec { effect: EffectClass::Once, class: GateClass::Run, pin: None },
-            _ => Spec { effect: EffectClass::None, class: GateClass::Data, pin: None },
+            StepKind::Run { .. } => {
+                Spec { effect: EffectClass::Once, class: GateClass::Run, pin: None, adds: BTreeMap::new() }
+            }
+            _ => Spec { effect: EffectClass::None, class: GateClass::Data, pin: None, adds: BTreeMap::new() },
         };
         Some(Spec { effect: step.effect.unwrap_or(found.effect), ..found })
     }

@@ -23,9 +23,11 @@ pub(super) const T0: &str = "2026-11-22T08:00:00Z";
 
 pub(super) fn catalog() -> Catalog {
     let mut catalog = Catalog::builtin();
-    let spec = |effect, class| Spec { effect, class, pin: Some("pin".to_owned()) };
+    let spec = |effect, class| Spec { effect, class, pin: Some("pin".to_owned()), adds: BTreeMap::new() };
     catalog.agents.insert("writer".to_owned(), spec(EffectClass::None, GateClass::Run));
-    let send = BTreeMap::from([("send".to_owned(), spec(EffectClass::Once, GateClass::Send))]);
+    let adds = BTreeMap::from([("from".to_owned(), "us@x.example".to_owned())]);
+    let send = Spec { adds, ..spec(EffectClass::Once, GateClass::Send) };
+    let send = BTreeMap::from([("send".to_owned(), send)]);
     catalog.connectors.insert("mail".to_owned(), send);
     catalog
 }

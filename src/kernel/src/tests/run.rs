@@ -92,7 +92,7 @@ fn a_decision_counts_once_and_only_for_what_was_shown() {
     let edit = Command::Edit {
         gate: id.clone(),
         digest: digest.clone(),
-        input: json!({"to": "a@x.example", "body": "Please pay"}),
+        input: json!({"from": "us@x.example", "to": "a@x.example", "body": "Please pay"}),
         by: "ann".to_owned(),
         reason: None,
     };
@@ -102,7 +102,10 @@ fn a_decision_counts_once_and_only_for_what_was_shown() {
     assert!(matches!(bench.ask(&stale), Err(Refusal::StaleDigest { .. })), "the first text can no longer be approved");
     let events = approve(&mut bench, "7").expect("approved");
     let Body::AttemptStarted(start) = &events[1].body else { panic!("the attempt starts") };
-    assert_eq!(start.effect.request.input(), Some(&json!({"to": "a@x.example", "body": "Please pay"})));
+    assert_eq!(
+        start.effect.request.input(),
+        Some(&json!({"from": "us@x.example", "to": "a@x.example", "body": "Please pay"}))
+    );
     assert_eq!(start.digest, gate(&bench, "7").1);
     assert!(matches!(approve(&mut bench, "7"), Err(Refusal::AlreadyDecided { .. })));
     assert!(matches!(deny(&mut bench, "7"), Err(Refusal::AlreadyDecided { .. })));
