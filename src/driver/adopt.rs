@@ -13,7 +13,15 @@ use crate::store::{
 impl Driver {
     /// Commits what the operator edited, one commit a workflow, agent or connector. What is broken
     /// stays uncommitted, so that the last good version stays in use.
-    pub(super) fn adopt_definitions(&mut self) -> Result<(), DriverError> {
+    ///
+    /// Never stops the kernel: files that come and go under an editor are looked at again soon.
+    pub(super) fn adopt_definitions(&mut self) {
+        if let Err(error) = self.try_adopt() {
+            tracing::warn!(%error, "edits could not be taken just now; the last good versions stay in use");
+        }
+    }
+
+    fn try_adopt(&mut self) -> Result<(), DriverError> {
         let changed = self.repo.changed_under(&paths::DEFINITION_DIRS)?;
         if changed.paths.is_empty() {
             return Ok(());

@@ -58,6 +58,8 @@ const BACKSTOP: Duration = Duration::from_secs(10);
 const INDEX_COMMITS_MAX: usize = 1_000;
 /// So many passages are written into the vector table even by a kernel of a moment.
 const FLUSH_WAITING: usize = 64;
+/// Edits are looked at when files have been quiet for this long: editors write in several steps.
+const SETTLE: Duration = Duration::from_millis(150);
 /// How long a clean stop waits for attempts that are under way.
 const STOP_GRACE: Duration = Duration::from_secs(10);
 
@@ -120,6 +122,8 @@ struct Driver {
     stop: StopFlag,
     /// Definitions already compiled, by what pins them.
     pinned: BTreeMap<Pins, Arc<Pinned>>,
+    /// When edits that were noticed are looked at: an editor needs a moment for its files.
+    edits_due: Option<Instant>,
     /// Inbox files that were taken and go with the next commit.
     taken: BTreeSet<String>,
     /// Paths whose index entries are behind the last commit.
@@ -164,6 +168,7 @@ impl Driver {
             wakes,
             stop: stop.clone(),
             pinned: BTreeMap::new(),
+            edits_due: None,
             taken: BTreeSet::new(),
             stale_index: BTreeSet::new(),
             served: Served::default(),
@@ -176,7 +181,7 @@ impl Driver {
     }
 
     fn run(&mut self, until: &Until) -> Result<Served, DriverError> {
-        self.adopt_definitions()?;
+        self.adopt_definitions();
         self.take_inbox()?;
         self.advance_all()?;
         self.finish_turn()?;
@@ -197,18 +202,22 @@ impl Driver {
     }
 
     fn handle_wakes(&mut self, wakes: Vec<Wake>) -> Result<(), DriverError> {
-        let (mut inbox, mut definitions) = (false, false);
+        let mut inbox = false;
         for wake in wakes {
             match wake {
                 Wake::Report(report) => self.report(*report)?,
                 Wake::Inbox => inbox = true,
-                Wake::Definitions => definitions = true,
-                Wake::Time => (inbox, definitions) = (true, true),
+                Wake::Definitions => self.edits_due = Some(Instant::now() + SETTLE),
+                Wake::Time => {
+                    inbox = true;
+                    self.edits_due = self.edits_due.or(Some(Instant::now()));
+                }
                 Wake::Stop => {}
             }
         }
-        if definitions {
-            self.adopt_definitions()?;
+        if self.edits_due.is_some_and(|due| due <= Instant::now()) {
+            self.edits_due = None;
+            self.adopt_definitions();
         }
         if inbox {
             self.take_inbox()?;
@@ -220,8 +229,9 @@ impl Driver {
     fn patience(&mut self) -> Duration {
         let now = self.clock.now();
         let next = self.runs.values().filter_map(|live| live.state.next_deadline()).min();
-        let wait = next.map_or(BACKSTOP, |at| at.duration_since(now).unsigned_abs());
-        if next.is_some_and(|at| at <= now) { Duration::ZERO } else { wait.min(BACKSTOP) }
+        let wait = next.map_or(BACKSTOP, |at| at.duration_since(now).max(SignedDuration::ZERO).unsigned_abs());
+        let edits = self.edits_due.map_or(BACKSTOP, |due| due.saturating_duration_since(Instant::now()));
+        wait.min(edits).min(BACKSTOP)
     }
 
     fn is_done(&mut self, until: &Until) -> Result<bool, DriverError> {

@@ -61,6 +61,12 @@ pub fn write(at: Timestamp) -> String {
     format!("{at:.6}")
 }
 
+/// Writes a moment for a list that knows no zone: UTC, minutes.
+#[must_use]
+pub fn short(at: Timestamp) -> String {
+    at.strftime("%Y-%m-%d %H:%M UTC").to_string()
+}
+
 /// Serde form of a moment, see [`write`].
 pub mod at {
     use super::{Deserialize, Deserializer, Serializer, Timestamp, de};

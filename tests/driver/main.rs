@@ -3,4 +3,5 @@
 //! Everything here goes through the library, in one process, without the command line.
 
 mod demo;
+mod editing;
 mod support;

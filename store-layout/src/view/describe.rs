@@ -36,7 +36,7 @@ pub fn describe(event: &Event) -> String {
             text
         }
         Body::AttemptFailed(e) => {
-            let next = e.retry_at.map_or(String::new(), |at| format!("; next attempt {}", crate::time::write(at)));
+            let next = e.retry_at.map_or(String::new(), |at| format!("; next attempt {}", crate::time::short(at)));
             format!("failed ({}): {}{next}", e.code, e.message)
         }
         Body::AttemptUnknown(e) => format!("outcome unknown: {}", e.message),
@@ -52,7 +52,7 @@ pub fn describe(event: &Event) -> String {
         Body::RequestWithdrawn(e) => format!("no longer asked: {}", e.reason),
         Body::AskOpened(e) => format!("asks: {}", e.prompt.lines().next().unwrap_or_default()),
         Body::AskAnswered(e) => format!("answered by {}", e.by),
-        Body::TimerSet(e) => format!("waits until {}", crate::time::write(e.until)),
+        Body::TimerSet(e) => format!("waits until {}", crate::time::short(e.until)),
         Body::TimerFired(_) => "the time has come".to_owned(),
         Body::PassageRemembered(e) => format!("remembered: {}", first_words(&e.passage.text)),
         Body::CommandRefused(e) => format!("{} by {} refused ({}): {}", e.verb, e.by, e.code, e.message),

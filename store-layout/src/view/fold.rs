@@ -381,7 +381,7 @@ fn advance(slot: &mut SlotView, event: &Event) {
                 attempt.artifacts = failed.artifacts.clone();
             }
             note = Some(match failed.retry_at {
-                Some(next) => format!("{}, next {}", failed.message, crate::time::write(next)),
+                Some(next) => format!("{}, next {}", failed.message, crate::time::short(next)),
                 None => failed.message.clone(),
             });
             if failed.retry_at.is_some() { SlotState::Retrying } else { SlotState::Failed }
@@ -426,7 +426,7 @@ fn advance(slot: &mut SlotView, event: &Event) {
             SlotState::Done
         }
         Body::TimerSet(timer) => {
-            note = Some(format!("until {}", crate::time::write(timer.until)));
+            note = Some(format!("until {}", crate::time::short(timer.until)));
             SlotState::Timer
         }
         Body::TimerFired(_) => SlotState::Done,
