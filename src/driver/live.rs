@@ -19,6 +19,8 @@ use crate::store::{
 
 /// The most lines a commit message tells of one run.
 const TOLD_MAX: usize = 40;
+/// The most characters of such a line.
+const TOLD_CHARS_MAX: usize = 160;
 
 /// One run.
 pub(super) struct Live {
@@ -141,7 +143,15 @@ fn tell(event: &Event) -> Option<String> {
         Some(iteration) => format!("{step}[{iteration}] "),
         None => format!("{step} "),
     });
-    worth.then(|| format!("{place}{}", describe(event)))
+    worth.then(|| clip(&format!("{place}{}", describe(event))))
+}
+
+/// One line that a log shows without wrapping twice; the history has the rest.
+fn clip(text: &str) -> String {
+    match text.char_indices().nth(TOLD_CHARS_MAX) {
+        Some((end, _)) => format!("{}...", &text[..end]),
+        None => text.to_owned(),
+    }
 }
 
 /// The body of a commit message: what happened since the commit before.

@@ -44,7 +44,7 @@ pub(super) async fn ask(attempt: &Attempt<'_>, agent: &LlmAgent, ask: &Ask<'_>) 
         Fault::hard(
             "schema",
             format!(
-                "the answer of {} fits {} not even after a correction: {why}. It was: {said}",
+                "the answer of {} does not fit {}, also after a correction: {why}. It was: {said}",
                 agent.model,
                 schema.name()
             ),

@@ -12,6 +12,9 @@ use crate::{
     record::Record,
 };
 
+/// The most characters of a run's note in a list.
+const NOTE_CHARS_MAX: usize = 160;
+
 /// Everything that is shown of one run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RunView {
@@ -145,7 +148,7 @@ impl RunView {
             requests: count(self.requests.iter().filter(|r| r.is_open())),
             cost_usd: self.cost().to_string(),
             commit,
-            note: self.note(),
+            note: self.note().chars().take(NOTE_CHARS_MAX).collect(),
         }
     }
 
