@@ -7,6 +7,7 @@
 mod crates;
 mod demo;
 mod documents;
+mod keys;
 mod sources;
 
 use std::path::{Path, PathBuf};
