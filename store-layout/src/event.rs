@@ -333,7 +333,7 @@ pub enum FailureClass {
     Business,
 }
 
-/// Leaves: in flight. Reaches: retrying when `retry_at` is set, else failed.
+/// Leaves: in flight or unknown. Reaches: retrying when `retry_at` is set, else failed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct AttemptFailed {
     /// The failure's class.
@@ -351,6 +351,9 @@ pub struct AttemptFailed {
     /// Payloads kept beside the history.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub artifacts: Vec<ArtifactRef>,
+    /// Set when a person said that it did not happen, after `attempt.unknown`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub settled_by: Option<String>,
 }
 
 /// Leaves: in flight. Reaches: unknown, with a request to the operator to settle it.

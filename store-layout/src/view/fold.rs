@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::{Ask, AttemptView, InboxItem, ItemKind, ItemState, RunItem, RunStatus, SlotState, SlotView, StepView};
 use crate::{
     GateId, MachineId, RunId, StepId,
-    event::{Body, Event, RunStarted},
+    event::{AttemptFailed, AttemptSucceeded, Body, Event, RunStarted},
     money::Usd,
     record::Record,
 };
@@ -130,6 +130,15 @@ impl RunView {
             Body::GateExpired(d) => self.decide(&d.gate, ItemState::Expired { at }, event),
             Body::RequestWithdrawn(d) => self.decide(&d.gate, ItemState::Withdrawn { at }, event),
             Body::AskAnswered(d) => self.decide(&d.gate, ItemState::Answered { by: d.by.clone(), at }, event),
+            Body::AttemptSucceeded(AttemptSucceeded { settled_by: Some(by), .. })
+            | Body::AttemptFailed(AttemptFailed { settled_by: Some(by), .. }) => {
+                // the answer to "did it happen?" is the receipt itself
+                let gate = self.slot(event).and_then(|slot| slot.gate.clone());
+                if let Some(item) = gate.and_then(|gate| self.request_mut(&gate)) {
+                    item.state = ItemState::Answered { by: by.clone(), at };
+                }
+                self.apply_to_step(event);
+            }
             _ => self.apply_to_step(event),
         }
     }
@@ -438,5 +447,41 @@ fn advance(slot: &mut SlotView, event: &Event) {
     slot.note = note;
     if slot.state.is_over() {
         slot.ended = Some(at);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fold(lines: &[&str]) -> RunView {
+        let head = ["\"run\":\"01kaxw00000000000000000000\",\"workflow\":\"w\",\"definition\":\"d\",\"pins\":{},\"input\":{}",
+            "\"trigger\":\"manual\",\"by\":\"jo\",\"machine\":\"mabcdefghi\",\"steps\":[{\"id\":\"send\",\"does\":\"call\"}]"];
+        let start = format!("\"kind\":\"run.started\",\"v\":1,{},{}", head[0], head[1]);
+        let mut view: Option<RunView> = None;
+        for (n, line) in std::iter::once(start.as_str()).chain(lines.iter().copied()).enumerate() {
+            let line = format!("{{\"n\":{n},\"at\":\"2026-11-22T08:00:00Z\",{line}}}");
+            let record = Record::decode(&line, &mut |_| None).unwrap_or_else(|e| panic!("{e}: {line}"));
+            match &mut view {
+                Some(view) => view.apply(&record),
+                None => view = RunView::begin(&record),
+            }
+        }
+        view.expect("a start")
+    }
+
+    #[test]
+    fn a_settled_outcome_leaves_the_inbox() {
+        let unknown = "\"kind\":\"attempt.unknown\",\"v\":1,\"step\":\"send\",\"attempt\":1,\"gate\":\"0123456789ab\",\"message\":\"?\"";
+        let done = "\"kind\":\"attempt.succeeded\",\"v\":1,\"step\":\"send\",\"attempt\":1,\"output\":null,\"settled_by\":\"jo\"";
+        let again = "\"kind\":\"attempt.failed\",\"v\":1,\"step\":\"send\",\"attempt\":1,\"class\":\"soft\",\"code\":\"not_done\",\
+                     \"message\":\"no\",\"retry_at\":\"2026-11-22T08:00:00Z\",\"settled_by\":\"jo\"";
+        let view = fold(&[unknown]);
+        assert_eq!((view.status(), view.requests[0].is_open()), (RunStatus::Waiting, true));
+        for answer in [done, again] {
+            let view = fold(&[unknown, answer]);
+            assert!(matches!(&view.requests[0].state, ItemState::Answered { by, .. } if by == "jo"), "{answer}");
+            assert_eq!(view.item(None).requests, 0);
+        }
     }
 }
