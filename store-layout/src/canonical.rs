@@ -7,6 +7,23 @@ use serde_json::Value;
 
 use crate::Digest;
 
+/// How deep lists and objects may lie inside each other in a value that is recorded. A line wraps
+/// values in a few more levels, and readers of JSON (ours too) refuse more than 128.
+pub const DEPTH_MAX: usize = 64;
+
+/// Tells whether `value` is nested more than [`DEPTH_MAX`] levels deep.
+#[must_use]
+pub fn is_too_deep(value: &Value) -> bool {
+    fn deeper(value: &Value, left: usize) -> bool {
+        match value {
+            Value::Array(items) => left == 0 || items.iter().any(|v| deeper(v, left - 1)),
+            Value::Object(map) => left == 0 || map.values().any(|v| deeper(v, left - 1)),
+            _ => false,
+        }
+    }
+    deeper(value, DEPTH_MAX)
+}
+
 /// Returns the canonical bytes of `value`.
 #[must_use]
 pub fn bytes(value: &Value) -> Vec<u8> {
@@ -24,6 +41,13 @@ pub fn digest(value: &Value) -> Digest {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn depth_is_counted_in_lists_and_objects() {
+        let nested = |levels| (0..levels).fold(Value::Null, |inner, _| serde_json::json!({ "a": [inner] }));
+        assert!(!is_too_deep(&nested(DEPTH_MAX / 2)));
+        assert!(is_too_deep(&nested(DEPTH_MAX / 2 + 1)));
+    }
 
     #[test]
     fn keys_are_sorted_and_space_is_gone() {
