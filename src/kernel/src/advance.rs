@@ -325,7 +325,9 @@ impl Pass<'_> {
         let failed: Vec<usize> =
             (0..state.steps.len()).filter(|i| state.steps[*i].over == Some(StepEnd::Failed)).collect();
         let body = if let Some(first) = failed.first() {
-            let why = state.steps[*first].slots.iter().find_map(|s| s.message.clone()).unwrap_or_default();
+            let step = &state.steps[*first];
+            let why = step.message.clone().or_else(|| step.slots.iter().find_map(|s| s.message.clone()));
+            let why = why.unwrap_or_default();
             let steps: Vec<StepId> = failed.iter().map(|i| state.plan.steps[*i].id.clone()).collect();
             Body::from(RunFailed { message: format!("{}: {why}", steps[0]), steps })
         } else {
@@ -337,7 +339,10 @@ impl Pass<'_> {
                 .map_or(Ok(serde_json::Value::Null), |tree| tree.eval(&scope).and_then(|value| to_json(&value)));
             match output {
                 Ok(output) => Body::from(RunSucceeded { output }),
-                Err(e) => Body::from(RunFailed { steps: Vec::new(), message: format!("output: {}", e.message) }),
+                Err(e) => {
+                    let message = format!("output: {}", bounded(&e.message, 2_000));
+                    Body::from(RunFailed { steps: Vec::new(), message })
+                }
             }
         };
         self.events.push(Event { at: self.ctx.now, step: None, iteration: None, attempt: None, cause: None, body });
@@ -345,7 +350,8 @@ impl Pass<'_> {
 
     fn fail(&mut self, plan: &PlanStep, key: Option<&str>, error: &ExprError) {
         let body =
-            StepFailed { class: FailureClass::Hard, code: "expression".to_owned(), message: error.message.clone() };
+            // it may quote a value, and a value may be as large as a file
+            StepFailed { class: FailureClass::Hard, code: "expression".to_owned(), message: bounded(&error.message, 2_000) };
         self.put(plan, key, None, body);
     }
 

@@ -145,6 +145,9 @@ pub enum Refusal {
         /// What was decided.
         how: String,
     },
+    /// Its time ran out.
+    #[error("{gate} has expired: nobody decided in time", gate = .0.short())]
+    Expired(GateId),
     /// What was shown is not what waits now.
     #[error("{gate} changed since it was shown (digest {shown} -> {current})", gate = .gate.short(), shown = .shown.short(), current = .current.short())]
     StaleDigest {
@@ -185,6 +188,7 @@ impl Refusal {
             Self::RunOver(_) => "run_over",
             Self::NoSuchRequest(_) => "no_such_request",
             Self::AlreadyDecided { .. } => "already_decided",
+            Self::Expired(_) => "expired",
             Self::StaleDigest { .. } => "stale_digest",
             Self::WrongVerb { .. } => "wrong_verb",
             Self::BadAnswer(_) => "bad_answer",

@@ -1,12 +1,13 @@
 //! May this happen now, and what follows? Facts or a refusal; nothing is changed.
 
 use cairn_store_layout::{
-    GateId,
+    GateId, canonical,
     definition::fill,
     event::{
         AskAnswered, AttemptFailed, AttemptSucceeded, AttemptUnknown, Body, Event, FailureClass, GateApproved,
         GateDenied, GateEdited, PassageRemembered, RequestWithdrawn, RunCanceled,
     },
+    payload::EffectClass,
     view::settle_form,
 };
 use jiff::{SignedDuration, Timestamp};
@@ -42,31 +43,19 @@ pub fn decide(state: &State, command: &Command, ctx: &Context) -> Result<Vec<Eve
             Ok(report(state, Place { step: index, slot, attempt: Some(*attempt) }, outcome, ctx))
         }
         Command::Approve { gate, digest, by, reason } => {
-            let place = find(state, gate)?;
-            let Phase::Gated { digest: current, .. } = &place.slot.phase else {
-                return Err(wrong_verb(gate, place.slot));
-            };
-            fresh(gate, digest, current)?;
+            let place = gated(state, gate, digest, ctx)?;
             let body =
                 GateApproved { gate: gate.clone(), digest: digest.clone(), by: by.clone(), reason: reason.clone() };
             Ok(vec![place.event(state, ctx, body)])
         }
         Command::Deny { gate, digest, by, reason } => {
-            let place = find(state, gate)?;
-            let Phase::Gated { digest: current, .. } = &place.slot.phase else {
-                return Err(wrong_verb(gate, place.slot));
-            };
-            fresh(gate, digest, current)?;
+            let place = gated(state, gate, digest, ctx)?;
             let body =
                 GateDenied { gate: gate.clone(), digest: digest.clone(), by: by.clone(), reason: reason.clone() };
             Ok(vec![place.event(state, ctx, body)])
         }
         Command::Edit { gate, digest, input, by, reason } => {
-            let place = find(state, gate)?;
-            let Phase::Gated { digest: current, .. } = &place.slot.phase else {
-                return Err(wrong_verb(gate, place.slot));
-            };
-            fresh(gate, digest, current)?;
+            let place = gated(state, gate, digest, ctx)?;
             let mut effect = place.slot.effect.clone().ok_or(Refusal::BadEdit("the effect is not known"))?;
             let before = effect.request.input_mut().ok_or(Refusal::BadEdit("this effect has no input to edit"))?;
             if before == input {
@@ -74,6 +63,9 @@ pub fn decide(state: &State, command: &Command, ctx: &Context) -> Result<Vec<Eve
             }
             if before.is_object() != input.is_object() {
                 return Err(Refusal::BadEdit("it must stay an object of fields"));
+            }
+            if canonical::is_too_deep(input) {
+                return Err(Refusal::BadEdit("it is nested too deeply"));
             }
             *before = input.clone();
             let body = GateEdited {
@@ -102,7 +94,7 @@ pub fn decide(state: &State, command: &Command, ctx: &Context) -> Result<Vec<Eve
                     }
                     let answer = fill(&settle_form(), answer).map_err(Refusal::BadAnswer)?;
                     let place = Place { attempt: Some(*attempt), ..place };
-                    Ok(vec![place.event(state, ctx, settle(&answer, by, ctx.now))])
+                    Ok(vec![place.event(state, ctx, settled(&answer, by, ctx.now))])
                 }
                 _ => Err(wrong_verb(gate, place.slot)),
             }
@@ -110,12 +102,22 @@ pub fn decide(state: &State, command: &Command, ctx: &Context) -> Result<Vec<Eve
         Command::Cancel { by, reason } => {
             let mut events = Vec::new();
             for (step, slot) in state.slots() {
-                let gate = match &slot.phase {
-                    Phase::Gated { gate, .. } | Phase::Asked { gate, .. } | Phase::Unknown { gate, .. } => gate.clone(),
+                let (gate, attempt) = match &slot.phase {
+                    Phase::Gated { gate, .. } | Phase::Asked { gate, .. } | Phase::Unknown { gate, .. } => {
+                        (gate.clone(), None)
+                    }
+                    // nobody will wait for the reply, so what it would have said stays unknown
+                    Phase::InFlight { attempt } if changes_something(slot) => {
+                        let place = Place { step, slot, attempt: Some(*attempt) };
+                        let message = "the run was canceled while it was under way; it may have happened".to_owned();
+                        let gate = place.settling(state);
+                        events.push(place.event(state, ctx, AttemptUnknown { gate: gate.clone(), message }));
+                        (gate, Some(*attempt))
+                    }
                     _ => continue,
                 };
                 let body = RequestWithdrawn { gate, reason: "the run was canceled".to_owned() };
-                events.push(Place { step, slot, attempt: None }.event(state, ctx, body));
+                events.push(Place { step, slot, attempt }.event(state, ctx, body));
             }
             events.push(Event {
                 at: ctx.now,
@@ -130,16 +132,25 @@ pub fn decide(state: &State, command: &Command, ctx: &Context) -> Result<Vec<Eve
     }
 }
 
+/// Decides and folds, and leaves what would be next for later: for a kernel that is about to stop.
+///
+/// # Errors
+/// A [`Refusal`]; the state is unchanged then.
+pub fn settle(state: &mut State, command: &Command, ctx: &Context) -> Result<Vec<Event>, Refusal> {
+    let events = decide(state, command, ctx)?;
+    for event in &events {
+        evolve(state, event);
+    }
+    Ok(events)
+}
+
 /// Decides, folds, and goes on until nothing more is ready: the outcome of one step and the start of
 /// the next come back together, to be made durable in one write.
 ///
 /// # Errors
 /// A [`Refusal`]; the state is unchanged then.
 pub fn handle(state: &mut State, command: &Command, ctx: &Context) -> Result<Vec<Event>, Refusal> {
-    let mut events = decide(state, command, ctx)?;
-    for event in &events {
-        evolve(state, event);
-    }
+    let mut events = settle(state, command, ctx)?;
     let ctx = Context { cause: None, ..ctx.clone() };
     loop {
         let more = advance(state, &ctx);
@@ -162,6 +173,12 @@ struct Place<'a> {
 }
 
 impl Place<'_> {
+    /// The request that settles the attempt, should its outcome be unknown.
+    fn settling(&self, state: &State) -> GateId {
+        let step = &state.plan.steps[self.step].id;
+        GateId::derive(&state.run, step, self.slot.key.as_deref(), self.attempt.unwrap_or(1))
+    }
+
     fn event(&self, state: &State, ctx: &Context, body: impl Into<Body>) -> Event {
         Event {
             at: ctx.now,
@@ -172,6 +189,11 @@ impl Place<'_> {
             body: body.into(),
         }
     }
+}
+
+fn changes_something(slot: &Slot) -> bool {
+    let class = slot.effect.as_ref().map(|effect| effect.class);
+    matches!(class, Some(EffectClass::Idempotent | EffectClass::Once))
 }
 
 fn find<'a>(state: &'a State, gate: &GateId) -> Result<Place<'a>, Refusal> {
@@ -191,6 +213,25 @@ fn find<'a>(state: &'a State, gate: &GateId) -> Result<Place<'a>, Refusal> {
         }
     }
     Err(Refusal::NoSuchRequest(gate.clone()))
+}
+
+/// The place of a gate that still waits and still shows `digest`.
+fn gated<'a>(
+    state: &'a State,
+    gate: &GateId,
+    digest: &cairn_store_layout::Digest,
+    ctx: &Context,
+) -> Result<Place<'a>, Refusal> {
+    let place = find(state, gate)?;
+    let Phase::Gated { digest: current, expires, .. } = &place.slot.phase else {
+        return Err(wrong_verb(gate, place.slot));
+    };
+    fresh(gate, digest, current)?;
+    // the event that says so may still be on its way: the time counts, not who was asked first
+    if expires.is_some_and(|at| at <= ctx.now) {
+        return Err(Refusal::Expired(gate.clone()));
+    }
+    Ok(place)
 }
 
 fn wrong_verb(gate: &GateId, slot: &Slot) -> Refusal {
@@ -245,12 +286,12 @@ fn report(state: &State, place: Place<'_>, outcome: &Outcome, ctx: &Context) -> 
                 retry_at,
                 usage: usage.clone(),
                 artifacts: artifacts.clone(),
+                settled_by: None,
             };
             vec![place.event(state, ctx, body)]
         }
         Outcome::Unknown { message } => {
-            let round = place.attempt.unwrap_or(1);
-            let gate = GateId::derive(&state.run, &plan.id, place.slot.key.as_deref(), round);
+            let gate = place.settling(state);
             vec![place.event(state, ctx, AttemptUnknown { gate, message: message.clone() })]
         }
     }
@@ -264,7 +305,7 @@ fn pause(retry: cairn_store_layout::definition::Retry, attempt: u32, entropy: u6
     SignedDuration::from_millis(i64::try_from(millis).unwrap_or(0))
 }
 
-fn settle(answer: &Value, by: &str, now: Timestamp) -> Body {
+fn settled(answer: &Value, by: &str, now: Timestamp) -> Body {
     if answer.get("outcome").and_then(Value::as_str) == Some("done") {
         return AttemptSucceeded {
             output: Value::Null,
@@ -282,6 +323,7 @@ fn settle(answer: &Value, by: &str, now: Timestamp) -> Body {
         retry_at: Some(now),
         usage: cairn_store_layout::event::Usage::default(),
         artifacts: Vec::new(),
+        settled_by: Some(by.to_owned()),
     }
     .into()
 }

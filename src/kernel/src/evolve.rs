@@ -45,7 +45,10 @@ fn evolve_step(state: &mut State, step: usize, event: &Event) {
                 });
                 StepEnd::Done
             }
-            Body::StepFailed(_) => StepEnd::Failed,
+            Body::StepFailed(failed) => {
+                this.message = Some(failed.message.clone());
+                StepEnd::Failed
+            }
             Body::StepSkipped(_) => StepEnd::Skipped,
             _ => return,
         };
@@ -86,6 +89,12 @@ fn outputs(slots: &[Slot]) -> Value {
     Value::from(by_key.collect::<BTreeMap<String, Value>>())
 }
 
+fn note_settled(slot: &mut Slot, by: Option<&String>, how: &str) {
+    if let (Phase::Unknown { gate, .. }, Some(by)) = (&slot.phase, by) {
+        slot.decided = Some((gate.clone(), format!("settled as {how} by {by}")));
+    }
+}
+
 fn evolve_slot(slot: &mut Slot, event: &Event) {
     let attempt = event.attempt.unwrap_or(1);
     slot.phase = match &event.body {
@@ -107,13 +116,12 @@ fn evolve_slot(slot: &mut Slot, event: &Event) {
         }
         Body::AttemptSucceeded(done) => {
             slot.output = Some(from_json(&done.output));
-            if let (Phase::Unknown { gate, .. }, Some(by)) = (&slot.phase, &done.settled_by) {
-                slot.decided = Some((gate.clone(), format!("settled as done by {by}")));
-            }
+            note_settled(slot, done.settled_by.as_ref(), "done");
             Phase::Done
         }
         Body::AttemptFailed(failed) => {
             slot.message = Some(failed.message.clone());
+            note_settled(slot, failed.settled_by.as_ref(), "not done");
             match failed.retry_at {
                 Some(at) => Phase::Retrying { attempt, at },
                 None => Phase::Failed,

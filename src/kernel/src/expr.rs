@@ -5,6 +5,7 @@
 
 use std::{collections::BTreeSet, sync::OnceLock};
 
+use cairn_store_layout::canonical;
 pub(crate) use minijinja::Value;
 use minijinja::{Environment, Expression, UndefinedBehavior, syntax::SyntaxConfig};
 
@@ -166,8 +167,12 @@ pub fn names_of(source: &str) -> Result<BTreeSet<String>, ExprError> {
 
 /// The JSON form of a value.
 pub(crate) fn to_json(value: &Value) -> Result<serde_json::Value, ExprError> {
-    serde_json::to_value(value)
-        .map_err(|e| ExprError { message: format!("the value has no JSON form: {e}"), line: None })
+    let fault = |message: String| ExprError { message, line: None };
+    let json = serde_json::to_value(value).map_err(|e| fault(format!("the value has no JSON form: {e}")))?;
+    if canonical::is_too_deep(&json) {
+        return Err(fault(format!("the value is nested too deeply: at most {} levels are kept", canonical::DEPTH_MAX)));
+    }
+    Ok(json)
 }
 
 /// The value of a JSON form.

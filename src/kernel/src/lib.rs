@@ -18,7 +18,7 @@ mod state;
 mod tree;
 
 pub use command::{Command, Context, Outcome, Refusal};
-pub use decide::{decide, handle};
+pub use decide::{decide, handle, settle};
 pub use evolve::evolve;
 pub use plan::Plan;
 pub use react::{Effect, Outstanding, Perform, outstanding, react};

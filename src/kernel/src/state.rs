@@ -58,6 +58,8 @@ pub(crate) struct StepState {
     /// Position of each iteration among the slots.
     pub(crate) index: BTreeMap<String, usize>,
     pub(crate) over: Option<StepEnd>,
+    /// Why a `for_each` step failed as a whole.
+    pub(crate) message: Option<String>,
     /// What later steps see, once it is over.
     pub(crate) output: Option<Value>,
 }

@@ -455,8 +455,10 @@ mod tests {
     use super::*;
 
     fn fold(lines: &[&str]) -> RunView {
-        let head = ["\"run\":\"01kaxw00000000000000000000\",\"workflow\":\"w\",\"definition\":\"d\",\"pins\":{},\"input\":{}",
-            "\"trigger\":\"manual\",\"by\":\"jo\",\"machine\":\"mabcdefghi\",\"steps\":[{\"id\":\"send\",\"does\":\"call\"}]"];
+        let head = [
+            "\"run\":\"01kaxw00000000000000000000\",\"workflow\":\"w\",\"definition\":\"d\",\"pins\":{},\"input\":{}",
+            "\"trigger\":\"manual\",\"by\":\"jo\",\"machine\":\"mabcdefghi\",\"steps\":[{\"id\":\"send\",\"does\":\"call\"}]",
+        ];
         let start = format!("\"kind\":\"run.started\",\"v\":1,{},{}", head[0], head[1]);
         let mut view: Option<RunView> = None;
         for (n, line) in std::iter::once(start.as_str()).chain(lines.iter().copied()).enumerate() {

@@ -186,7 +186,10 @@ fn an_unknown_outcome_is_settled_by_a_person_and_never_repeated_by_itself() {
     let events = bench.ask(&not_done).expect("settled");
     assert_eq!(events.last().and_then(|e| e.attempt), Some(2), "tried again because a person said so");
     bench.report("a", None, 2, Outcome::Unknown { message: "lost again".to_owned() }).expect("in flight");
-    assert!(matches!(bench.ask(&not_done), Err(Refusal::NoSuchRequest(_))), "each unknown has a request of its own");
+    assert!(
+        matches!(bench.ask(&not_done), Err(Refusal::AlreadyDecided { .. })),
+        "each unknown has a request of its own"
+    );
 }
 
 #[test]
@@ -283,4 +286,98 @@ fn what_iterations_gave_back_is_found_by_key_and_taken_by_the_next_list() {
     bench.done("a", Some("k-x"), json!({"n": 1}));
     bench.done("a", Some("k-y"), json!({"n": 2}));
     assert!(bench.told().contains(r#"{"k-x": "k-x 1 1", "k-y": "k-y 2 2"}"#), "{}", bench.told());
+}
+
+#[test]
+fn an_approval_that_comes_too_late_is_no_approval() {
+    let mut bench = Bench::new(&LETTERS.replace("why = \"late\"", "expires = \"1h\""), nothing());
+    bench.done("rows", None, rows());
+    bench.now += jiff::SignedDuration::from_secs(3_600);
+    let (id, _) = gate(&bench, "7");
+    // the time has come, but nobody has asked the kernel since
+    assert_eq!(approve(&mut bench, "7"), Err(Refusal::Expired(id)));
+    let started = bench.history.iter().filter(|e| matches!(e.body, Body::AttemptStarted(_)));
+    assert_eq!(started.count(), 1, "only the file was read");
+    bench.later(0);
+    assert!(bench.told().contains("send[7] gate.expired"), "{}", bench.told());
+}
+
+#[test]
+fn a_canceled_run_says_which_effects_were_under_way() {
+    let text = "[[step]]\nid = \"send\"\ncall = \"mail.send\"\nwith = { to = \"a\" }\n[[step]]\nid = \"look\"\ncall = \"file.read\"\nwith = { path = \"a\" }";
+    let mut bench = Bench::new(text, nothing());
+    bench.ask(&Command::Cancel { by: "ann".to_owned(), reason: None }).unwrap();
+    let told = bench.told();
+    assert!(
+        told.contains("send attempt.unknown: outcome unknown: the run was canceled while it was under way"),
+        "{told}"
+    );
+    assert!(told.contains("send request.withdrawn"), "{told}");
+    assert!(!told.contains("look attempt.unknown"), "a look changes nothing\n{told}");
+    assert_eq!(bench.state.end(), Some(End::Canceled));
+    assert_eq!(format!("{:?}", bench.replayed().steps), format!("{:?}", bench.state.steps));
+}
+
+#[test]
+fn a_settled_outcome_can_not_be_settled_again() {
+    let mut bench = Bench::new("[[step]]\nid = \"send\"\ncall = \"mail.send\"\nwith = { to = \"a\" }", nothing());
+    bench.report("send", None, 1, Outcome::Unknown { message: "no reply".to_owned() }).unwrap();
+    let gate = GateId::derive(bench.state.run(), &"send".parse().unwrap(), None, 1);
+    let digest = bench.state.slot(0, None).unwrap().effect.as_ref().unwrap().digest();
+    let answer = Command::Answer { gate, digest, answer: json!({"outcome": "not_done"}), by: "ann".to_owned() };
+    bench.ask(&answer).unwrap();
+    assert!(bench.told().ends_with("send attempt.started: attempt 2: mail.send\n"), "{}", bench.told());
+    assert!(matches!(bench.ask(&answer), Err(Refusal::AlreadyDecided { .. })), "{:?}", bench.ask(&answer));
+}
+
+#[test]
+fn a_message_is_short_whatever_value_made_it() {
+    let text = "[[input]]\nname = \"t\"\n[[step]]\nid = \"a\"\nif = \"{{ input.t }}\"\nset = 1\n[[step]]\nid = \"b\"\nfor_each = { in = \"{{ [1] }}\", key = \"{{ input.t }}\" }\nset = 1\n";
+    let bench = Bench::new(text, json!({"t": "long ".repeat(400_000)}));
+    for event in &bench.history[1..] {
+        let record = cairn_store_layout::record::Record { n: 1, event: event.clone() };
+        assert!(record.encode().expect("it fits into a line").0.len() < 10_000);
+    }
+    assert_eq!(bench.state.end(), Some(End::Failed));
+}
+
+#[test]
+fn a_run_that_fails_on_its_list_says_why() {
+    let bench = Bench::new(
+        "[[step]]\nid = \"a\"\nfor_each = { in = \"{{ [1, 1] }}\", key = \"{{ item }}\" }\nset = 1\n",
+        nothing(),
+    );
+    let told = bench.told();
+    assert!(told.contains("run.failed: the run failed: a: two elements of the list have the key `1`"), "{told}");
+}
+
+#[test]
+fn a_value_nested_too_deeply_fails_its_step_and_not_the_next_start() {
+    // a line nested deeper than 128 levels could be written, but never read again
+    let deep = (0..100).fold(json!(1), |inner, _| json!([inner]));
+    let mut bench = Bench::new(
+        "[[step]]\nid = \"a\"\ncall = \"file.read\"\nwith = { path = \"x\" }\n[[step]]\nid = \"b\"\nneeds = [\"a\"]\nset = { v = [[[[\"{{ steps.a.output }}\"]]]] }",
+        nothing(),
+    );
+    bench.done("a", None, deep);
+    assert!(
+        bench.told().contains("b step.failed: failed (expression): the value is nested too deeply"),
+        "{}",
+        bench.told()
+    );
+}
+
+#[test]
+fn a_kernel_that_stops_takes_answers_and_begins_nothing() {
+    let mut bench = Bench::new(
+        "[[step]]\nid = \"a\"\nrun = [\"x\"]\n[[step]]\nid = \"b\"\nneeds = [\"a\"]\ncall = \"mail.send\"\nwith = { to = \"a\" }",
+        nothing(),
+    );
+    let report =
+        Command::Report { step: "a".parse().unwrap(), iteration: None, attempt: 1, outcome: succeeded(json!(1)) };
+    let ctx = crate::Context { now: bench.now, entropy: 1, cause: None };
+    let events = crate::settle(&mut bench.state, &report, &ctx).unwrap();
+    assert_eq!(events.len(), 1, "{events:?}");
+    bench.history.extend(events);
+    assert!(bench.later(0).iter().any(|e| matches!(e.body, Body::AttemptStarted(_))), "the next start goes on");
 }
