@@ -114,6 +114,10 @@ pub(crate) fn item_lines(item: &InboxItem, config: &Config, width: usize, eviden
         ItemState::Waiting => {}
         state => pane.part("STATE", &state_words(state, config), Tone::Warn),
     }
+    if item.ask.is_none() {
+        // the list may have had to cut it
+        pane.part("WHAT", &item.summary, Tone::Plain);
+    }
     if let Some(why) = &item.why {
         pane.part("WHY", why, Tone::Plain);
     }
@@ -216,14 +220,11 @@ fn what_it_does(item: &InboxItem, effect: &EffectContent, config: &Config) -> St
     text.push_str(match effect.class {
         EffectClass::None => "; computes only",
         EffectClass::Read => "; reads only",
-        EffectClass::Idempotent => "; done once even if repeated",
-        EffectClass::Once => "; sent at most once, never blindly again",
+        EffectClass::Idempotent => "; a repeat changes nothing",
+        EffectClass::Once => "; at most once, never blindly again",
     });
-    if let Some(iteration) = &item.iteration {
-        text.push_str(&format!("; {} {iteration}", item.step));
-    }
     if let (Some(at), true) = (item.expires, item.is_open()) {
-        text.push_str(&format!(". Lapses undone at {}", config.day(at)));
+        text.push_str(&format!(". Lapses undone {}", config.day(at)));
     }
     text
 }

@@ -115,7 +115,7 @@ pub const TABLE: &[Binding] = &[
         &[Key::Char('a')],
         Action::Approve,
         "approve",
-        "let exactly this happen; asks once more for what can not be taken back",
+        "let exactly this happen; asks once more where it must",
         "cairn inbox approve ID --digest D",
     ),
     bind(Scope::Ask, &[Key::Char('a')], Action::Answer, "answer", "fill the form", "cairn inbox answer ID"),
@@ -132,7 +132,7 @@ pub const TABLE: &[Binding] = &[
         &[Key::Char('e')],
         Action::Edit,
         "edit",
-        "change the text in your editor; it then waits for approval anew",
+        "change the text in your editor; it then waits anew",
         "cairn inbox edit ID",
     ),
     bind(Scope::Gate, &[Key::Char('w')], Action::Why, "why", "show or fold the evidence", "cairn inbox show ID"),
@@ -218,7 +218,7 @@ pub const TABLE: &[Binding] = &[
         &[Key::Esc, Key::Char('h'), Key::Left],
         Action::Back,
         "",
-        "clear the filter, then close the pane, then go up; never quits or decides",
+        "clear the filter, close the pane, go up; never quits",
         "",
     ),
     bind(Scope::Anywhere, &[Key::Ctrl('l')], Action::Repaint, "", "draw the screen anew", ""),
@@ -293,6 +293,13 @@ mod tests {
         // tmux, screen and flow control own these
         for c in ['b', 'a', 's', 'q'] {
             assert!(TABLE.iter().all(|b| !b.keys.contains(&Key::Ctrl(c))), "ctrl-{c}");
+        }
+    }
+
+    #[test]
+    fn a_sentence_fits_beside_its_keys_on_80_columns() {
+        for b in TABLE {
+            assert!(b.help.len() <= 58, "{:?}: {}", b.action, b.help);
         }
     }
 

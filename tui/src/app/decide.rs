@@ -85,10 +85,12 @@ impl App {
         let target = target_of(item);
         let unread = match self.unseen() {
             0 => String::new(),
-            n => format!(" {n} lines not read yet."),
+            n => format!("{n} lines unread. "),
         };
         let reaches = detail::target(item).map_or(String::new(), |to| format!(" to {to}"));
-        let words = format!("{} {}{reaches}.{unread}", item.id.short(), detail::stakes(item.kind));
+        let stakes = detail::stakes(item.kind);
+        let (class, meaning) = stakes.split_once(": ").unwrap_or((stakes, "approve it?"));
+        let words = format!("{}: {unread}{class}{reaches}: {meaning}", item.id.short());
         let proof = match self.effective_level(item) {
             1 => {
                 self.sent.insert(target.gate.clone(), Sent::new("approval"));

@@ -15,7 +15,7 @@ use std::collections::BTreeMap;
 
 use cairn_store_layout::{
     Digest, GateId, RunId,
-    view::{InboxItem, RunItem, Snapshot},
+    view::{InboxItem, KernelHealth, RunItem, Snapshot},
 };
 use jiff::Timestamp;
 
@@ -188,13 +188,15 @@ impl App {
     }
 
     pub(crate) fn regions(&self) -> Regions {
-        let (rows, percent) = match self.screen {
-            Screen::Inbox => (self.inbox.visible().len() + 1, 48),
-            Screen::Runs => (self.runs.visible().len() + 1, 62),
-            Screen::Run => (self.run.as_ref().map_or(0, |r| r.rows.visible().len()) + 2, 52),
+        // of a request the text matters most, of a run its steps
+        let (rows, percent, percent_over) = match self.screen {
+            Screen::Inbox => (self.inbox.visible().len() + 1, 48, 30),
+            Screen::Runs => (self.runs.visible().len() + 1, 62, 40),
+            Screen::Run => (self.run.as_ref().map_or(0, |r| r.rows.visible().len()) + 2, 52, 60),
         };
         let detail_first = self.focus == Focus::Detail;
-        layout::regions(self.columns, self.height, Wish { rows, percent, prompt: self.prompt_rows(), detail_first })
+        let wish = Wish { rows, percent, percent_over, prompt: self.prompt_rows(), detail_first };
+        layout::regions(self.columns, self.height, wish)
     }
 
     pub(crate) fn room(&self) -> Room {
@@ -233,6 +235,11 @@ impl App {
             Screen::Runs => self.runs.cursor(),
             Screen::Run => self.run.as_ref().map(|r| &r.detail.view.run).or(self.run_wanted.as_ref()),
         }
+    }
+
+    /// Whether no kernel runs; `false` while nothing is known.
+    pub(crate) fn kernel_down(&self) -> bool {
+        self.snapshot.as_ref().is_some_and(|s| s.health.kernel == KernelHealth::Down)
     }
 
     pub(crate) fn say(&mut self, ok: bool, text: impl Into<String>) {

@@ -177,9 +177,11 @@ impl App {
                     return (Vec::new(), false);
                 };
                 let mut pane = detail::Pane::new(&self.config, width);
+                // in the order of the Inbox
                 let waits: Vec<String> = self
-                    .items
-                    .values()
+                    .snapshot
+                    .iter()
+                    .flat_map(|s| &s.inbox)
                     .filter(|i| i.run == item.run && i.is_open())
                     .map(|i| format!("{} {} {}", i.id.short(), i.kind.word(), i.summary))
                     .collect();

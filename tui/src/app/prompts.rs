@@ -279,6 +279,6 @@ fn filled(form: &Form) -> Result<Value, (Option<usize>, String)> {
     }
     fill(&form.fields, &Value::Object(given)).map_err(|wrong| {
         let missing = |f: &Field| wrong.first().is_some_and(|w| w.contains(&format!("`{}`", f.name)));
-        (form.fields.iter().position(missing), wrong.join("; "))
+        (form.fields.iter().position(missing), wrong.into_iter().next().unwrap_or_default())
     })
 }

@@ -3,7 +3,7 @@
 use cairn_store_layout::{
     money::Usd,
     payload::{EffectClass, to_text},
-    view::{AttemptView, RunItem, SlotView, StepView},
+    view::{AttemptView, RunItem, SlotState, SlotView, StepView},
 };
 use jiff::Timestamp;
 use serde_json::Value;
@@ -42,10 +42,26 @@ pub(crate) fn step(pane: &mut Pane<'_>, step: &StepView, config: &Config) {
     }
 }
 
-/// How many iterations are over, of how many.
+/// How many iterations are over, of how many, and what the others do: `3 of 10 over, 7 WAIT`.
 pub(crate) fn iterations(step: &StepView) -> String {
+    let count = |wanted: SlotState| step.slots.iter().filter(|s| s.state == wanted).count();
     let over = step.slots.iter().filter(|s| s.state.is_over()).count();
-    format!("{over} of {} iterations over", step.slots.len())
+    let mut out = format!("{over} of {} over", step.slots.len());
+    for state in [
+        SlotState::Failed,
+        SlotState::Waiting,
+        SlotState::Running,
+        SlotState::Retrying,
+        SlotState::Timer,
+        SlotState::Denied,
+        SlotState::Skipped,
+    ] {
+        match count(state) {
+            0 => {}
+            n => out.push_str(&format!(", {n} {}", state.word())),
+        }
+    }
+    out
 }
 
 /// A plain step or one iteration.
@@ -169,11 +185,12 @@ pub(crate) fn run(pane: &mut Pane<'_>, item: &RunItem, requests: &[String], conf
     pane.part("", "Enter shows its steps", Tone::Plain);
 }
 
-/// A length of time in at most seven cells: `0.2s`, `41s`, `22m`, `3h05`, `4d`.
+/// A length of time in at most six cells: `7ms`, `0.2s`, `41s`, `22m04`, `3h05`, `4d11h`.
 pub(crate) fn span(from: Timestamp, to: Timestamp) -> String {
     let ms = to.duration_since(from).as_millis().max(0);
     let s = ms / 1000;
     match s {
+        0 if ms < 100 => format!("{ms}ms"),
         0..10 => format!("{}.{}s", s, ms % 1000 / 100),
         10..60 => format!("{s}s"),
         60..3600 => format!("{}m{:02}", s / 60, s % 60),

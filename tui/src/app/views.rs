@@ -45,8 +45,14 @@ impl App {
         }
         let idle = snapshot.health.commands_waiting == 0;
         let mut lost = None;
+        let mut applied = None;
         self.sent.retain(|gate, sent| {
-            let Some(item) = items.get(gate).filter(|i| i.is_open()) else { return false };
+            let Some(item) = items.get(gate) else { return false };
+            if !item.is_open() {
+                let state = detail::state_words(&item.state, &self.config);
+                applied = Some(format!("{} {state}", gate.short()));
+                return false;
+            }
             if sent.word == "edit" && item.proposed.is_some() {
                 return false;
             }
@@ -56,6 +62,10 @@ impl App {
             }
             sent.idle <= 2
         });
+        if let Some(text) = applied {
+            // in place of `sent` or `saved`, which would be old news
+            self.say(true, text);
+        }
         if let Some((gate, word)) = lost {
             self.say(
                 false,

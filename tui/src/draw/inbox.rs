@@ -10,6 +10,11 @@ use crate::{
     text,
 };
 
+/// The narrowest list that names the workflow of each request.
+const WORKFLOW_FROM: u16 = 64;
+/// The most cells its name takes.
+const WORKFLOW: u16 = 18;
+
 pub(super) fn list(app: &App, area: Rect, pen: &mut Pen<'_>) {
     if area.is_empty() {
         return;
@@ -17,10 +22,11 @@ pub(super) fn list(app: &App, area: Rect, pen: &mut Pen<'_>) {
     if app.inbox.visible().is_empty() {
         super::nothing(app, area, &empty(app), pen);
     }
+    let workflow = workflow_cells(app, area.width);
     super::rows(&app.inbox, area, pen, |row, line, here, pen| match row {
         InboxRow::Item(gate) => {
             if let Some(item) = app.items.get(gate) {
-                request(app, item, line, here, pen);
+                request(app, item, workflow, line, here, pen);
             }
         }
         InboxRow::Problem(text) => trouble(text, line, here, pen),
@@ -30,7 +36,7 @@ pub(super) fn list(app: &App, area: Rect, pen: &mut Pen<'_>) {
 
 fn empty(app: &App) -> String {
     if app.inbox_states == States::Closed {
-        return "Nothing was decided lately. f shows what waits.".to_owned();
+        return "Nothing was decided lately. f shows everything.".to_owned();
     }
     let last = app.items.values().filter_map(|i| match &i.state {
         ItemState::Approved { at, .. } | ItemState::Denied { at, .. } | ItemState::Answered { at, .. } => Some(*at),
@@ -44,9 +50,21 @@ fn empty(app: &App) -> String {
     format!("Nothing waits for you.{last}{start}")
 }
 
-/// `> a3f2 14:02 SEND  invoice-chase  Reminder 2 to Brandt GmbH`
-fn request(app: &App, item: &InboxItem, line: Rect, here: bool, pen: &mut Pen<'_>) {
-    let workflow = line.width.saturating_sub(50).clamp(8, 16);
+/// The width of the column of workflows: no wider than their names, and none where the summary, which is
+/// what a list is read for, would be left with too little.
+fn workflow_cells(app: &App, width: u16) -> u16 {
+    if width < WORKFLOW_FROM {
+        return 0;
+    }
+    let names = app.inbox.visible().iter().filter_map(|row| match row {
+        InboxRow::Item(gate) => app.items.get(gate).map(|item| text::width(&item.workflow)),
+        _ => None,
+    });
+    u16::try_from(names.max().unwrap_or(0)).unwrap_or(WORKFLOW).min(WORKFLOW)
+}
+
+/// `> a3f2 14:02 SEND   invoice-chase Reminder 2 to Brandt GmbH`
+fn request(app: &App, item: &InboxItem, workflow: u16, line: Rect, here: bool, pen: &mut Pen<'_>) {
     let at = app.config().clock(item.opened);
     let mut x = line.x + 2;
     x = pen.put_row(x, line.y, 4, item.id.short(), Role::Plain, here) + 1;
@@ -54,8 +72,10 @@ fn request(app: &App, item: &InboxItem, line: Rect, here: bool, pen: &mut Pen<'_
     let role = if item.level() >= 3 { Role::Warn } else { Role::Plain };
     pen.put_row(x, line.y, 6, item.kind.word(), role, here);
     x += 7;
-    pen.put_row(x, line.y, workflow, &item.workflow, Role::Plain, here);
-    x += workflow + 1;
+    if workflow > 0 {
+        pen.put_row(x, line.y, workflow, &item.workflow, Role::Plain, here);
+        x += workflow + 1;
+    }
     let room = line.right().saturating_sub(x + 1);
     let state = state(app, item);
     let cells = text::width(&state) as u16;
@@ -70,6 +90,7 @@ fn state(app: &App, item: &InboxItem) -> String {
     let clock = |at| app.config().clock(at);
     match &item.state {
         ItemState::Waiting => match app.sent.get(&item.id) {
+            Some(sent) if app.kernel_down() => format!("[{} saved]", sent.word),
             Some(sent) => format!("[{} sent]", sent.word),
             None => item.expires.map_or(String::new(), |at| {
                 let day = app.snapshot.as_ref().map(|s| app.config().day(s.as_of));

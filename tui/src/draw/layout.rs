@@ -50,6 +50,8 @@ pub(crate) struct Wish {
     pub(crate) rows: usize,
     /// Percent of the columns for the list where it stands beside the detail.
     pub(crate) percent: u16,
+    /// Percent of the rows that the list may take where it stands over the detail.
+    pub(crate) percent_over: u16,
     /// Height of the form.
     pub(crate) prompt: u16,
     /// Which of the two is shown where there is room for one.
@@ -91,7 +93,7 @@ pub(crate) fn regions(columns: u16, rows: u16, wish: Wish) -> Regions {
         }
         Room::One => r.list = body,
         Room::Stacked => {
-            let most = (body.height * 2 / 5).max(3);
+            let most = (body.height * wish.percent_over / 100).max(3);
             let list = u16::try_from(wish.rows).unwrap_or(u16::MAX).clamp(3, most).min(body.height.saturating_sub(2));
             r.list = Rect { height: list, ..body };
             r.heading = Rect { y: body.y + list, height: 1, ..body };
@@ -119,7 +121,7 @@ mod tests {
             for rows in 0..80 {
                 for prompt in [0, 1, 9, 300] {
                     for first in [false, true] {
-                        let wish = Wish { rows: 12, percent: 60, prompt, detail_first: first };
+                        let wish = Wish { rows: 12, percent: 60, percent_over: 60, prompt, detail_first: first };
                         let r = regions(columns, rows, wish);
                         let screen = Rect::new(0, 0, columns, rows);
                         for part in

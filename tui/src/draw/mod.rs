@@ -128,8 +128,7 @@ fn message(app: &App, regions: &Regions, pen: &mut Pen<'_>) {
         pen.put(1, area.y, width, &format!("/{}   Esc clears", app.filter()), Role::Plain);
         return;
     }
-    let down = app.snapshot.as_ref().is_some_and(|s| s.health.kernel == KernelHealth::Down);
-    if down {
+    if app.kernel_down() {
         let text = "decisions are saved and apply once the kernel runs: cairn kernel start";
         pen.put(1, area.y, width, text, Role::Plain);
     }

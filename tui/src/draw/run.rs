@@ -65,8 +65,8 @@ pub(super) fn heading(app: &App, run: &OpenRun) -> String {
     let view = &run.detail.view;
     let (word, _) = super::runs::status(view.status());
     let cost = view.cost();
-    let cost = if cost.0 == 0 { String::new() } else { format!("   ${}", cost.short()) };
-    format!("{} {}  {word}   started {}{cost}", view.run.short(), view.workflow, app.config().day(view.started))
+    let cost = if cost.0 == 0 { String::new() } else { format!("  ${}", cost.short()) };
+    format!("{} {}  {word}  since {}{cost}", view.run.short(), view.workflow, app.config().day(view.started))
 }
 
 fn views(run: &OpenRun, area: Rect, pen: &mut Pen<'_>) {
@@ -153,11 +153,11 @@ fn bar_row(
     };
     pen.put_row(x, line.y, 7, state.word(), role, here);
     x += 8;
-    // what is not over lasts until the latest thing known of the run
-    let until = to.or_else(|| latest(app, run));
-    if let (Some(from), Some(until)) = (from, until) {
-        pen.put_row(x, line.y, 6, &span(from, until), Role::Plain, here);
+    if let (Some(from), Some(to)) = (from, to) {
+        pen.put_row(x, line.y, 6, &span(from, to), Role::Plain, here);
     }
+    // the bar of what is not over reaches to the latest thing known of the run
+    let until = to.or_else(|| latest(app, run));
     x += 7;
     let room = line.right().saturating_sub(x + 1);
     if run.tab == RunTab::Waterfall {

@@ -25,7 +25,7 @@ pub(super) fn list(app: &App, area: Rect, pen: &mut Pen<'_>) {
 /// `> k3f9ab WAITING   invoice-chase   4/6 13:58 41s     $0.04 approve a3f2`
 fn row(app: &App, item: &RunItem, line: Rect, here: bool, pen: &mut Pen<'_>) {
     let (word, role) = status(item.status);
-    let workflow = line.width.saturating_sub(56).clamp(8, 20);
+    let workflow = line.width.saturating_sub(56).clamp(8, 18);
     let mut x = line.x + 2;
     let mut column = |cells: u16, text: &str, role: Role| {
         let room = cells.min(line.right().saturating_sub(x));
@@ -37,8 +37,8 @@ fn row(app: &App, item: &RunItem, line: Rect, here: bool, pen: &mut Pen<'_>) {
     column(workflow, &item.workflow, Role::Plain);
     column(5, &format!("{}/{}", item.steps_done, item.steps), Role::Plain);
     column(5, &app.config().clock(item.started), Role::Plain);
-    let until = item.ended.or(app.snapshot.as_ref().map(|s| s.as_of)).unwrap_or(item.started);
-    column(6, &span(item.started, until), Role::Plain);
+    // what goes on has no length yet: a figure that stands still would be wrong a minute later
+    column(6, &item.ended.map_or(String::new(), |ended| span(item.started, ended)), Role::Plain);
     let cost =
         cairn_store_layout::money::Usd::parse(&item.cost_usd).map_or(String::new(), |c| format!("${}", c.short()));
     column(6, &cost, Role::Plain);

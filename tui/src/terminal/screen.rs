@@ -163,7 +163,7 @@ mod tests {
 
     #[test]
     fn the_first_frame_and_a_key_stay_within_their_bytes() {
-        for (columns, rows, first, key) in [(80, 24, 4000, 1200), (120, 40, 9000, 2400)] {
+        for (columns, rows, first, key) in [(80, 24, 4000, 1500), (120, 40, 9000, 2400)] {
             let mut app = App::new(Config::default());
             app.update(Msg::Resize(columns, rows));
             app.update(Msg::Views(Box::new(samples::snapshot())));

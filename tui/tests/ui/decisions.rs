@@ -41,7 +41,7 @@ fn level_2_asks_for_the_digit_of_the_digest() {
     let summary = "Reminder 1 to Ortiz";
     let mut desk = on(summary, 120, 40);
     assert_eq!(desk.press("a"), []);
-    assert!(desk.message().contains("SEND: cannot be recalled to office@ortiz.example"), "{}", desk.message());
+    assert!(desk.message().contains("SEND to office@ortiz.example: cannot be recalled"), "{}", desk.message());
     let digit = desk.digit();
     assert!(digit.is_ascii_digit(), "{}", desk.footer());
     assert_eq!(desk.key(Key::Char(digit), 400), [approval(summary)]);
@@ -88,7 +88,7 @@ fn unread_lines_raise_the_level() {
     let mut desk = on(summary, 80, 24);
     desk.press("a");
     let id = item(summary).id.short().to_owned();
-    assert!(desk.message().contains("lines not read"), "{}", desk.message());
+    assert!(desk.message().contains("lines unread"), "{}", desk.message());
     assert!(desk.footer().starts_with(&format!("type {id}")), "{}", desk.footer());
     assert_eq!(desk.press(&id), [approval(summary)]);
 
