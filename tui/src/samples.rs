@@ -189,6 +189,7 @@ fn chase() -> History {
                 retry_at: Some(at(-108)),
                 usage: Usage::default(),
                 artifacts: Vec::new(),
+                settled_by: None,
             };
             h.add(-109, "letter", Some(key), Some(1), failed);
             let start = AttemptStarted { key: write.key(), digest: write.digest(), effect: write };
@@ -337,6 +338,7 @@ fn failed() -> History {
         retry_at: None,
         usage: Usage::default(),
         artifacts: Vec::new(),
+        settled_by: None,
     };
     h.add(-5390, "fetch", None, Some(1), failure);
     h.add(
