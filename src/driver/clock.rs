@@ -1,30 +1,83 @@
-//! The machine's clock: wall time that never goes back.
+//! The machine's clock: it begins with the wall clock and goes on at the pace of the machine.
+//!
+//! Once up, the wall clock is not asked again: set forward it would fire timers early, set back it
+//! would hold them up. A correction counts from the next start.
 
-use jiff::Timestamp;
+use std::time::Duration;
 
-/// Gives moments that are each later than the one before, whatever happens to the wall clock.
+use jiff::{SignedDuration, Timestamp};
+use rustix::time::{ClockId, clock_gettime};
+
+/// Gives moments that are each later than the one before.
 #[derive(Debug)]
 pub(super) struct Clock {
+    /// The moment at which `since` was zero.
+    base: Timestamp,
+    /// How long the machine had been up then, sleep included.
+    since: Duration,
     last: Timestamp,
 }
 
 impl Default for Clock {
     fn default() -> Self {
-        Self { last: super::epoch() }
+        Self::new(Timestamp::now(), up())
     }
 }
 
 impl Clock {
+    fn new(wall: Timestamp, up: Duration) -> Self {
+        Self { base: wall, since: up, last: super::epoch() }
+    }
+
     /// The moment, in whole microseconds as the store writes them.
     pub(super) fn now(&mut self) -> Timestamp {
-        let wall = Timestamp::from_microsecond(Timestamp::now().as_microsecond()).unwrap_or(self.last);
-        let next = self.last.checked_add(jiff::SignedDuration::from_micros(1)).unwrap_or(self.last);
-        self.last = wall.max(next);
+        self.at(up())
+    }
+
+    fn at(&mut self, up: Duration) -> Timestamp {
+        let passed = SignedDuration::try_from(up.saturating_sub(self.since)).unwrap_or(SignedDuration::MAX);
+        let now = self.base.checked_add(passed).unwrap_or(self.last);
+        let now = Timestamp::from_microsecond(now.as_microsecond()).unwrap_or(self.last);
+        let next = self.last.checked_add(SignedDuration::from_micros(1)).unwrap_or(self.last);
+        self.last = now.max(next);
         self.last
     }
 
     /// Goes on after a moment that was recorded, also when the wall clock is behind it now.
     pub(super) fn after(&mut self, recorded: Timestamp) {
-        self.last = self.last.max(recorded);
+        self.after_at(recorded, up());
+    }
+
+    fn after_at(&mut self, recorded: Timestamp, up: Duration) {
+        if recorded > self.at(up) {
+            (self.base, self.since, self.last) = (recorded, up, recorded);
+        }
+    }
+}
+
+/// How long the machine has been up, sleep included.
+fn up() -> Duration {
+    let now = clock_gettime(ClockId::Boottime);
+    Duration::new(now.tv_sec.unsigned_abs(), u32::try_from(now.tv_nsec).unwrap_or(0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn time_passes_also_when_the_wall_clock_is_behind_what_was_recorded() {
+        let moment = |text: &str| text.parse::<Timestamp>().unwrap();
+        let second = Duration::from_secs;
+        let mut clock = Clock::new(moment("2026-11-22T08:00:00Z"), second(100));
+        assert_eq!(clock.at(second(100)), moment("2026-11-22T08:00:00Z"));
+        assert_eq!(clock.at(second(100)), moment("2026-11-22T08:00:00.000001Z"), "never the same twice");
+        assert_eq!(clock.at(second(160)), moment("2026-11-22T08:01:00Z"));
+        // a history of tomorrow: somebody set the clock back by a day while the kernel was down
+        clock.after_at(moment("2026-11-23T08:00:00Z"), second(160));
+        assert!(clock.at(second(160)) > moment("2026-11-23T08:00:00Z"));
+        assert_eq!(clock.at(second(220)), moment("2026-11-23T08:01:00Z"), "a timer of a minute takes a minute");
+        clock.after_at(moment("2026-11-01T08:00:00Z"), second(220));
+        assert!(clock.at(second(221)) >= moment("2026-11-23T08:01:01Z"));
     }
 }
