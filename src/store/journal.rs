@@ -93,7 +93,8 @@ impl Journal {
     /// When the disk refuses, or something that was acknowledged is damaged: nothing is changed then.
     pub fn open(root: &Path) -> Result<(Self, Recovered), JournalError> {
         let dir = root.join(paths::JOURNAL);
-        std::fs::create_dir_all(&dir).map_err(|e| fail("make the folder of", &dir, e))?;
+        // with its name: a journal that a power cut takes away whole was never durable
+        fsutil::create_dirs(&dir).map_err(|e| fail("make the folder of", &dir, e.source))?;
         let numbers = segments(&dir)?;
         let mut found = Recovered::default();
         let mut after: Option<(u64, String)> = None;
@@ -128,6 +129,9 @@ impl Journal {
             Some(number) => {
                 let path = root.join(paths::segment(*number));
                 let file = OpenOptions::new().write(true).open(&path).map_err(|e| fail("open", &path, e))?;
+                // a kernel that was killed between its write and its sync left entries that are read here but
+                // are not on the disk yet; from now on they are relied upon
+                file.sync_data().map_err(|e| fail("sync", &path, e))?;
                 let size = file.metadata().map_err(|e| fail("open", &path, e))?.len();
                 (*number, file, usize::try_from(size).unwrap_or(0))
             }
@@ -217,7 +221,8 @@ impl Journal {
         }
         while self.oldest < self.segment {
             let path = self.root.join(paths::segment(self.oldest));
-            std::fs::remove_file(&path).map_err(|e| fail("remove", &path, e))?;
+            // durably one by one: an old segment that came back without the next would look like damage
+            fsutil::remove(&path).map_err(|e| fail("remove", &path, e.source))?;
             self.oldest += 1;
         }
         Ok(())
