@@ -1,31 +1,45 @@
 //! Edited definitions: committed as soon as they are valid, left alone while they are not.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::{Duration, SystemTime},
+};
 
 use cairn_store_layout::paths;
 
 use super::{Driver, DriverError};
 use crate::store::{
     definitions::WorkTree,
-    git::{Change, ChangeKind, ChangedPath, CommitPlan, Content},
+    git::{Change, ChangeKind, ChangedPath, Changes, CommitPlan, Content, GitError},
 };
+
+/// An edit counts as saved when its files have been left alone for so long.
+const SETTLED: Duration = Duration::from_millis(200);
+/// How often a file that is written again and again is waited for before it is taken as it is.
+const LOOKS_MAX: u32 = 5;
+/// What fails when the definitions can not be read.
+const READ: &str = "read the definitions";
 
 impl Driver {
     /// Commits what the operator edited, one commit a workflow, agent or connector. What is broken
     /// stays uncommitted, so that the last good version stays in use.
     ///
-    /// Never stops the kernel: files that come and go under an editor are looked at again soon.
-    pub(super) fn adopt_definitions(&mut self) {
-        if let Err(error) = self.try_adopt() {
-            tracing::warn!(%error, "edits could not be taken just now; the last good versions stay in use");
+    /// Files that come and go under an editor never stop the kernel: they are looked at again soon.
+    ///
+    /// # Errors
+    /// When the history is damaged or the disk refuses to keep a commit: that is not the edit's fault.
+    pub(super) fn adopt_definitions(&mut self) -> Result<(), DriverError> {
+        match self.try_adopt() {
+            Err(error) if is_passing(&error) => {
+                tracing::warn!(%error, "edits could not be taken just now; the last good versions stay in use");
+                Ok(())
+            }
+            done => done,
         }
     }
 
     fn try_adopt(&mut self) -> Result<(), DriverError> {
-        let changed = self.repo.changed_under(&paths::DEFINITION_DIRS)?;
-        if changed.paths.is_empty() {
-            return Ok(());
-        }
+        let Some(changed) = self.settled_changes()? else { return Ok(()) };
         for finding in &changed.findings {
             tracing::warn!("not committed: {finding}");
         }
@@ -34,7 +48,7 @@ impl Driver {
             units.entry(unit(&path.path)).or_default().push(change(path));
         }
         let read = WorkTree::read(self.store.root());
-        let work = read.map_err(|source| DriverError::System { what: "read the definitions", source })?;
+        let work = read.map_err(|source| DriverError::System { what: READ, source })?;
         let broken = broken_units(&work);
         let at = self.clock.now();
         let mut plans = Vec::new();
@@ -59,6 +73,46 @@ impl Driver {
         self.commit_group(&plans)?;
         self.stale_index.extend(paths);
         self.refresh_index()
+    }
+
+    /// What was edited, once nobody has written to it for a moment: a file that is half saved may be valid too.
+    fn settled_changes(&self) -> Result<Option<Changes>, DriverError> {
+        let mut patience = LOOKS_MAX;
+        loop {
+            let changed = self.repo.changed_under(&paths::DEFINITION_DIRS).map_err(|error| match error {
+                // only read so far
+                GitError::Io { source, .. } => DriverError::System { what: READ, source },
+                error => error.into(),
+            })?;
+            if changed.paths.is_empty() {
+                return Ok(None);
+            }
+            let age = |path: &ChangedPath| {
+                let written = std::fs::symlink_metadata(self.store.path(&path.path)).and_then(|m| m.modified()).ok()?;
+                // written in the future, by the file system's word: nothing to wait for
+                SystemTime::now().duration_since(written).ok()
+            };
+            let youngest = changed.paths.iter().filter_map(age).min();
+            match youngest.and_then(|age| SETTLED.checked_sub(age)) {
+                Some(rest) if patience > 0 => std::thread::sleep(rest),
+                _ => return Ok(Some(changed)),
+            }
+            patience -= 1;
+        }
+    }
+}
+
+/// Tells whether an error comes from what people do in these folders or with git, and not from a
+/// damaged history or a disk that failed to keep something.
+fn is_passing(error: &DriverError) -> bool {
+    use GitError::{BadPath, HeadMoved, Locked, NotAFile, TooLarge, Unsupported};
+    match error {
+        DriverError::System { what, .. } => *what == READ,
+        DriverError::Git(error) => matches!(
+            error,
+            NotAFile { .. } | TooLarge { .. } | BadPath { .. } | Locked { .. } | HeadMoved { .. } | Unsupported { .. }
+        ),
+        _ => false,
     }
 }
 

@@ -303,7 +303,12 @@ fn files_below(root: &Path, folder: &str) -> std::io::Result<BTreeMap<String, Ve
         if kind.is_dir() {
             files.extend(files_below(root, &path)?);
         } else if kind.is_file() {
-            files.insert(path, std::fs::read(entry.path())?);
+            match std::fs::read(entry.path()) {
+                Ok(bytes) => drop(files.insert(path, bytes)),
+                // an editor's, and gone again
+                Err(e) if e.kind() == std::io::ErrorKind::NotFound => {}
+                Err(e) => return Err(e),
+            }
         }
     }
     Ok(files)
