@@ -1,6 +1,6 @@
 //! Taking commands out of the inbox: each exactly once, each with an answer.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, path::Path};
 
 use cairn_kernel::{Command as Ask, State};
 use cairn_store_layout::{
@@ -21,6 +21,14 @@ use crate::store::{
     fsutil, inbox,
 };
 
+/// Text from outside, short enough for a line of the log.
+fn brief(text: &str, chars: usize) -> String {
+    match text.char_indices().nth(chars) {
+        Some((end, _)) => format!("{}...", &text[..end]),
+        None => text.to_owned(),
+    }
+}
+
 /// Why a command is refused.
 struct No {
     code: &'static str,
@@ -31,19 +39,26 @@ struct No {
 impl Driver {
     /// Takes every command that waits for this machine, in the order they were written.
     pub(super) fn take_inbox(&mut self) -> Result<(), DriverError> {
+        let mut adopted = false;
         let folder = paths::inbox(&self.machine);
         for entry in fsutil::list(&self.store.path(&folder))? {
             let name = entry.file_name().to_string_lossy().into_owned();
             let path = format!("{folder}/{name}");
-            if name.starts_with('.') || self.taken.contains(&path) || !entry.file_type().is_ok_and(|t| t.is_file()) {
+            if !inbox::is_name(&name) || self.taken.contains(&path) || !entry.file_type().is_ok_and(|t| t.is_file()) {
                 continue;
             }
-            let Some(bytes) = fsutil::read(&entry.path())? else { continue };
+            let Some(bytes) = inbox::bytes(&entry.path())? else { continue };
             match inbox::read(&name, &bytes) {
-                Ok(command) => self.take(&path, command)?,
+                Ok(command) => {
+                    // an edit that was saved before somebody asked for a run counts for it
+                    if matches!(command.verb, Verb::RunStart { .. }) && !std::mem::replace(&mut adopted, true) {
+                        self.adopt_definitions()?;
+                    }
+                    self.take(&path, command)?;
+                }
                 Err(why) => {
                     let no = No { code: "bad_command", message: why, run: None };
-                    self.set_aside(&name, &bytes)?;
+                    self.set_aside(&entry.path(), &name, &bytes)?;
                     self.refuse(&path, &name, "?", "?", no)?;
                 }
             }
@@ -75,36 +90,39 @@ impl Driver {
             }
         };
         match result {
-            Ok(Some(run)) => {
-                if let Some(live) = self.runs.get_mut(&run) {
-                    live.since.consumed.insert(path.to_owned());
-                }
+            Ok(run) => {
+                // a run with nothing to commit was told before: its file outlived a kill and goes at once
+                let live = run.and_then(|run| self.runs.get_mut(&run)).filter(|live| live.is_ahead());
+                live.map_or(&mut self.log.since, |live| &mut live.since).consumed.insert(path.to_owned());
             }
-            Ok(None) => drop(self.log.since.consumed.insert(path.to_owned())),
             Err(no) => self.refuse(path, id.as_str(), word, &by, no)?,
         }
         Ok(())
     }
 
     fn refuse(&mut self, path: &str, command: &str, verb: &str, by: &str, no: No) -> Result<(), DriverError> {
-        tracing::warn!(command, verb, code = no.code, message = no.message, "a command was refused");
+        tracing::warn!(command, verb, code = no.code, message = brief(&no.message, 300), "a command was refused");
         self.log.since.consumed.insert(path.to_owned());
         self.log_event(CommandRefused {
             command: command.to_owned(),
             verb: verb.to_owned(),
-            by: by.to_owned(),
+            by: brief(by, 200),
             run: no.run,
             code: no.code.to_owned(),
-            message: no.message,
+            message: brief(&no.message, 2_000),
         })
     }
 
-    /// Keeps a file that is no command, so that nobody's words are lost.
-    fn set_aside(&self, name: &str, bytes: &[u8]) -> Result<(), DriverError> {
+    /// Keeps a file that is no command, so that nobody's words are lost. `bytes`: as much as was read.
+    fn set_aside(&self, from: &Path, name: &str, bytes: &[u8]) -> Result<(), DriverError> {
         let digest = cairn_store_layout::Digest::of(bytes);
-        let plain: String = name.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '.').take(80).collect();
-        let path = self.store.path(&format!("{}/inbox.{}.{plain}", paths::QUARANTINE, digest.short()));
-        Ok(fsutil::write(&path, bytes)?)
+        let path = self.store.path(&format!("{}/inbox.{}.{name}", paths::QUARANTINE, digest.short()));
+        fsutil::create_dirs(&self.store.path(paths::QUARANTINE))?;
+        // a second name, because the file may be of any size
+        match std::fs::hard_link(from, &path) {
+            Err(e) if e.kind() != std::io::ErrorKind::AlreadyExists => Ok(fsutil::write(&path, bytes)?),
+            _ => Ok(fsutil::sync_dir(&self.store.path(paths::QUARANTINE))?),
+        }
     }
 
     /// Hands a decision to the run it is about.
@@ -128,6 +146,15 @@ impl Driver {
         };
         if String::from_utf8_lossy(&text).contains(&format!("\"cause\":\"{id}\"")) {
             return Ok(Ok(None));
+        }
+        if let Some(parked) = self.parked.get(run) {
+            return no("run_parked", format!("run {} can not be followed: {}", run.short(), parked.why));
+        }
+        if !super::recover::ends(&text) {
+            return no(
+                "not_here",
+                format!("run {} belongs to another machine, which alone may change it", run.short()),
+            );
         }
         no("run_over", format!("run {} has already ended", run.short()))
     }
@@ -181,7 +208,11 @@ impl Driver {
             return no("bug", "a run must begin with its start".to_owned());
         };
         let mut live = Live::new(state, pinned, view);
-        let line = super::live::encode(self.store.root(), &live.path, &record, &mut live.since)?;
+        let line = match super::live::encode(self.store.root(), &live.path, &record, &mut live.since) {
+            // too many steps for one line: no reason to stop for the others
+            Err(error @ DriverError::Record { .. }) => return no("bad_definition", error.to_string()),
+            line => line?,
+        };
         self.turn.lines.push((live.path.clone(), line));
         live.note(&record.event);
         live.since.consumed.insert(path.to_owned());

@@ -57,15 +57,15 @@ impl Driver {
     }
 
     /// This month's file and the number of its next record.
-    fn log_place(&self, at: Timestamp) -> Result<(String, u64), DriverError> {
+    fn log_place(&mut self, at: Timestamp) -> Result<(String, u64), DriverError> {
         let path = paths::log(&self.log.machine, at);
         if let Some((known, n)) = &self.log.at
             && *known == path
         {
             return Ok((path, *n));
         }
-        let text = crate::store::fsutil::read(&self.store.path(&path))?.unwrap_or_default();
-        let lines = text.iter().filter(|b| **b == b'\n').count();
-        Ok((path, lines as u64))
+        // a file that somebody changed or removed must not be begun anew: its commit says where it stands
+        let records = self.mend(&path, &[])?.records;
+        Ok((path, records))
     }
 }

@@ -88,6 +88,8 @@ pub struct Served {
     pub commits: u64,
     /// Bytes of the journal that were set aside at the start, if any.
     pub repaired: Vec<String>,
+    /// Runs of this machine that can not be followed, and why; nothing of them was changed.
+    pub parked: Vec<String>,
 }
 
 /// Is the kernel of `store` until `options` say that it is done.
@@ -114,12 +116,16 @@ struct Driver {
     journal: Journal,
     clock: Clock,
     runs: BTreeMap<RunId, Live>,
+    /// Runs of this machine that can not be followed.
+    parked: BTreeMap<RunId, Parked>,
     log: MachineLog,
     memory: Arc<Memory>,
     performers: Performers,
     turn: Turn,
     wakes: Receiver<Wake>,
     stop: StopFlag,
+    /// On the way to a clean stop: answers are taken, nothing new begins.
+    stopping: bool,
     /// Definitions already compiled, by what pins them.
     pinned: BTreeMap<Pins, Arc<Pinned>>,
     /// When edits that were noticed are looked at: an editor needs a moment for its files.
@@ -130,6 +136,13 @@ struct Driver {
     stale_index: BTreeSet<String>,
     served: Served,
     _watch: Option<watch::Watch>,
+}
+
+/// Why a run is left alone.
+struct Parked {
+    why: String,
+    /// Part of its history is in no commit, so the journal must be kept.
+    ahead: bool,
 }
 
 impl Driver {
@@ -162,11 +175,13 @@ impl Driver {
             who,
             journal,
             runs: BTreeMap::new(),
+            parked: BTreeMap::new(),
             memory,
             performers,
             turn: Turn::default(),
             wakes,
             stop: stop.clone(),
+            stopping: false,
             pinned: BTreeMap::new(),
             edits_due: None,
             taken: BTreeSet::new(),
@@ -175,13 +190,24 @@ impl Driver {
             _watch: watch,
             store,
         };
-        identity::write_card(&driver.store, &driver.machine)?;
+        driver.introduce()?;
         driver.recover(recovered)?;
         Ok(driver)
     }
 
+    /// Makes sure that the card of this machine is there and goes with the next commit.
+    fn introduce(&mut self) -> Result<(), DriverError> {
+        identity::write_card(&self.store, &self.machine)?;
+        let card = cairn_store_layout::paths::machine(&self.machine);
+        if self.repo.blob_of(&card, None)?.is_none() {
+            self.log.since.told.push(format!("machine {} joined", self.machine));
+            self.log.since.paths.insert(card);
+        }
+        Ok(())
+    }
+
     fn run(&mut self, until: &Until) -> Result<Served, DriverError> {
-        self.adopt_definitions();
+        self.adopt_definitions()?;
         self.take_inbox()?;
         self.advance_all()?;
         self.finish_turn()?;
@@ -217,7 +243,7 @@ impl Driver {
         }
         if self.edits_due.is_some_and(|due| due <= Instant::now()) {
             self.edits_due = None;
-            self.adopt_definitions();
+            self.adopt_definitions()?;
         }
         if inbox {
             self.take_inbox()?;
@@ -256,6 +282,7 @@ impl Driver {
 
     /// Lets attempts come back, commits everything, and leaves the index fresh.
     fn stop_cleanly(&mut self, until: &Until) -> Result<Served, DriverError> {
+        self.stopping = true;
         let deadline = Instant::now() + STOP_GRACE;
         while self.performers.in_flight() > 0 {
             let left = deadline.saturating_duration_since(Instant::now());
@@ -284,7 +311,8 @@ impl Driver {
         let now = self.clock.now();
         let Some(live) = self.runs.get_mut(run) else { return Ok(Err(cairn_kernel::Refusal::NotInFlight)) };
         let ctx = Context { now, entropy: entropy(), cause };
-        let events = match cairn_kernel::handle(&mut live.state, command, &ctx) {
+        let decide = if self.stopping { cairn_kernel::settle } else { cairn_kernel::handle };
+        let events = match decide(&mut live.state, command, &ctx) {
             Ok(events) => events,
             Err(refusal) => return Ok(Err(refusal)),
         };

@@ -3,20 +3,29 @@
 //! A history is the bytes of its last commit followed by the journal's lines for it. The file in the
 //! work tree is compared with that and mended when it differs, because it is never synced.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io::{Read as _, Seek as _, SeekFrom},
+    path::Path,
+};
 
 use cairn_kernel::{Command, Outcome, Outstanding, State};
 use cairn_store_layout::{
-    RunId,
+    Digest, RunId,
     event::{Body, JournalRepaired},
     journal::Entry,
     paths,
-    record::Record,
+    record::{LINE_BYTES_MAX, Record},
     view::RunView,
 };
 
-use super::{Driver, DriverError, live::Live, wake::Report};
-use crate::store::{artifacts, definitions::Pins, fsutil, journal::Recovered};
+use super::{Driver, DriverError, Parked, live::Live, wake::Report};
+use crate::store::{
+    artifacts::{self, Keep},
+    definitions::Pins,
+    fsutil::{self, At as _},
+    journal::Recovered,
+};
 
 impl Driver {
     pub(super) fn recover(&mut self, recovered: Recovered) -> Result<(), DriverError> {
@@ -25,21 +34,21 @@ impl Driver {
             by_file.entry(entry.to.clone()).or_default().push(entry);
         }
         let mut runs: BTreeSet<RunId> = BTreeSet::new();
+        let our_log = paths::log_dir(&self.machine);
         for (path, entries) in &by_file {
-            if path.starts_with("journal:") {
-                continue;
-            }
-            let records = self.mend(path, entries)?;
             if let Some(run) = run_of(path) {
                 runs.insert(run);
-            } else {
-                self.log.found(path, records);
+            } else if path.starts_with(&our_log) {
+                let mended = self.mend(path, entries)?;
+                self.log.found(path, mended.records);
                 self.log_since(path, entries)?;
             }
+            // anything else is a note of the journal itself, or came with a copy of another machine's store
         }
         runs.extend(self.unfinished()?);
         for run in runs {
-            self.load(&run)?;
+            let path = paths::run(&run);
+            self.take_up(&run, by_file.get(&path).map_or(&[], Vec::as_slice))?;
         }
         for repair in recovered.repairs {
             let told = format!("{} bytes of {} set aside in {}", repair.bytes, repair.segment, repair.kept);
@@ -55,30 +64,73 @@ impl Driver {
         self.resume()
     }
 
-    /// Makes the file at `path` what the last commit and the journal say; gives its number of records.
-    fn mend(&mut self, path: &str, entries: &[Entry]) -> Result<u64, DriverError> {
+    /// Takes up a run of this machine. One that can not be followed is parked: the others go on.
+    fn take_up(&mut self, run: &RunId, entries: &[Entry]) -> Result<(), DriverError> {
+        let path = paths::run(run);
+        if self.owner(&path, entries)?.is_some_and(|owner| owner != self.machine.as_str()) {
+            return Ok(());
+        }
+        let mended = self.mend(&path, entries)?;
+        match self.load(run) {
+            Ok(()) => Ok(()),
+            Err(error @ (DriverError::History { .. } | DriverError::Gap { .. })) => {
+                self.park(run, &error.to_string(), mended.records > mended.committed);
+                Ok(())
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Leaves a run alone until somebody has looked at it. `ahead`: only the journal has all of it.
+    fn park(&mut self, run: &RunId, why: &str, ahead: bool) {
+        tracing::error!(%run, why, "the run can not be followed; it waits, the others go on");
+        self.served.parked.push(format!("{run}: {why}"));
+        self.parked.insert(run.clone(), Parked { why: why.to_owned(), ahead });
+    }
+
+    /// The machine that a history says it belongs to.
+    fn owner(&self, path: &str, entries: &[Entry]) -> Result<Option<String>, DriverError> {
         let mut text = self.committed_bytes(path)?;
-        let mut count = text.iter().filter(|b| **b == b'\n').count() as u64;
+        if text.is_empty() {
+            text = match entries.first() {
+                Some(entry) => entry.line.clone().into_bytes(),
+                None => fsutil::read(&self.store.path(path))?.unwrap_or_default(),
+            };
+        }
+        let first = text.split(|b| *b == b'\n').next().unwrap_or_default();
+        let start: Option<serde_json::Value> = serde_json::from_slice(first).ok();
+        Ok(start.and_then(|start| Some(start.get("machine")?.as_str()?.to_owned())))
+    }
+
+    /// Makes the file at `path` what the last commit and the journal say.
+    pub(super) fn mend(&mut self, path: &str, entries: &[Entry]) -> Result<Mended, DriverError> {
+        let mut text = self.committed_bytes(path)?;
+        let committed = lines_of(&text);
+        let mut records = committed;
         for entry in entries {
             let n = number(&entry.line).ok_or_else(|| DriverError::History {
                 path: self.store.path(path),
                 why: format!("entry {} of the journal is not a record", entry.n),
             })?;
-            if n < count {
+            if n < records {
                 continue;
             }
-            if n > count {
-                return Err(DriverError::Gap { path: self.store.path(path), n: count });
+            if n > records {
+                return Err(DriverError::Gap { path: self.store.path(path), n: records });
             }
             text.extend_from_slice(entry.line.as_bytes());
             text.push(b'\n');
-            count += 1;
+            records += 1;
         }
         let file = self.store.path(path);
-        if fsutil::read(&file)?.as_deref() != Some(text.as_slice()) {
+        let found = fsutil::read(&file)?.unwrap_or_default();
+        // with nothing in the journal a file that goes on after its commit is all there is of what came later
+        let sound = if entries.is_empty() { found.starts_with(&text) } else { found == text };
+        if !sound {
+            tracing::warn!(path, "the file differed from its commit and the journal; it was mended");
             fsutil::write(&file, &text)?;
         }
-        Ok(count)
+        Ok(Mended { records: if sound { lines_of(&found) } else { records }, committed })
     }
 
     fn committed_bytes(&self, path: &str) -> Result<Vec<u8>, DriverError> {
@@ -88,14 +140,28 @@ impl Driver {
         })
     }
 
+    /// A spilled value; one that is missing or damaged in the work tree is brought back from its commit.
+    fn payload(&self, digest: &Digest) -> Option<Vec<u8>> {
+        let root = self.store.root();
+        if let Ok(Some(bytes)) = artifacts::get(root, digest) {
+            return Some(bytes);
+        }
+        let bytes = self.committed_bytes(&paths::artifact(digest)).ok().filter(|bytes| Digest::of(bytes) == *digest)?;
+        if let Err(error) = artifacts::put(root, &bytes, Keep::Durable) {
+            tracing::warn!(%error, "a payload was read from its commit and could not be put back");
+        }
+        Some(bytes)
+    }
+
     /// What the machine's log has not committed yet.
     fn log_since(&mut self, path: &str, entries: &[Entry]) -> Result<(), DriverError> {
-        let committed = self.committed_bytes(path)?.iter().filter(|b| **b == b'\n').count() as u64;
+        let committed = lines_of(&self.committed_bytes(path)?);
         for entry in entries {
-            let root = self.store.root().to_owned();
-            let mut fetch = |digest: &cairn_store_layout::Digest| artifacts::get(&root, digest).ok().flatten();
-            let Ok(record) = Record::decode(&entry.line, &mut fetch) else { continue };
+            let Ok(record) = Record::decode(&entry.line, &mut |digest| self.payload(digest)) else { continue };
             self.clock.after(record.event.at);
+            if let Body::CommandRefused(refused) = &record.event.body {
+                self.refused_before(&refused.command);
+            }
             if record.n < committed {
                 continue;
             }
@@ -109,7 +175,18 @@ impl Driver {
         Ok(())
     }
 
-    /// Runs of this machine whose history does not end.
+    /// The operator was told no: a file that is still there must not get another answer.
+    fn refused_before(&mut self, command: &str) {
+        let inbox = paths::inbox(&self.machine);
+        for path in [format!("{inbox}/{command}.json"), format!("{inbox}/{command}")] {
+            if std::fs::symlink_metadata(self.store.path(&path)).is_ok_and(|m| m.is_file()) {
+                self.log.since.consumed.insert(path.clone());
+                self.taken.insert(path);
+            }
+        }
+    }
+
+    /// Runs, of any machine, whose history does not end.
     fn unfinished(&self) -> Result<Vec<RunId>, DriverError> {
         let mut found = Vec::new();
         let mut folders = vec![self.store.path(paths::RUNS)];
@@ -122,8 +199,7 @@ impl Driver {
                 }
                 let run = path.file_stem().and_then(|s| s.to_str()).and_then(|s| RunId::new(s).ok());
                 let Some(run) = run else { continue };
-                let text = fsutil::read(&path)?.unwrap_or_default();
-                if !ends(&text) {
+                if !ends(&tail(&path).at("read", &path)?) {
                     found.push(run);
                 }
             }
@@ -131,7 +207,7 @@ impl Driver {
         Ok(found)
     }
 
-    /// Folds a run's history; one that can not be followed is left alone and told about.
+    /// Folds a run's history.
     fn load(&mut self, run: &RunId) -> Result<(), DriverError> {
         let path = paths::run(run);
         let file = self.store.path(&path);
@@ -141,10 +217,9 @@ impl Driver {
         let mut live: Option<Live> = None;
         for (n, line) in text.lines().enumerate() {
             let mut spilled = Vec::new();
-            let root = self.store.root().to_owned();
-            let mut fetch = |digest: &cairn_store_layout::Digest| {
+            let mut fetch = |digest: &Digest| {
                 spilled.push(paths::artifact(digest));
-                artifacts::get(&root, digest).ok().flatten()
+                self.payload(digest)
             };
             let record = Record::decode(line, &mut fetch).map_err(|e| fault(format!("line {}: {e}", n + 1)))?;
             if record.n != n as u64 {
@@ -158,25 +233,14 @@ impl Driver {
             let Body::RunStarted(start) = &record.event.body else {
                 return Err(fault("it does not begin with run.started".to_owned()));
             };
-            if start.machine != self.machine {
-                return Ok(());
-            }
             let pins = Pins { definition: start.definition.clone(), files: start.pins.clone() };
-            let pinned = match self.pinned(&start.workflow, &pins) {
-                Ok(pinned) => pinned,
-                Err(error) => {
-                    tracing::error!(%run, %error, "the run waits: its definition can not be loaded");
-                    return Ok(());
-                }
-            };
+            let pinned = self
+                .pinned(&start.workflow, &pins)
+                .map_err(|error| fault(format!("its definition can not be loaded: {error}")))?;
             let state = State::begin(pinned.plan.clone(), start, record.event.at);
             let Some(view) = RunView::begin(&record) else { return Ok(()) };
             let mut begun = Live::new(state, pinned, view);
-            begun.committed = self.committed_bytes(&path)?.iter().filter(|b| **b == b'\n').count() as u64;
-            if let Some(cause) = &record.event.cause {
-                // the command file may have outlived its commit
-                self.runs_caused(cause, &mut begun);
-            }
+            begun.committed = lines_of(&self.committed_bytes(&path)?);
             if begun.committed == 0 {
                 begun.since.paths.extend(spilled);
                 begun.note(&record.event);
@@ -190,13 +254,6 @@ impl Driver {
             self.runs.insert(run.clone(), live);
         }
         Ok(())
-    }
-
-    fn runs_caused(&mut self, cause: &cairn_store_layout::CommandId, live: &mut Live) {
-        let path = paths::command(&self.machine, cause);
-        if self.store.path(&path).exists() {
-            live.since.consumed.insert(path);
-        }
     }
 
     /// Goes on where the world was left: what may be repeated is, what may not is a question.
@@ -231,10 +288,36 @@ fn number(line: &str) -> Option<u64> {
     digits.split(',').next()?.parse().ok()
 }
 
+/// What a file holds, in records.
+pub(super) struct Mended {
+    pub(super) records: u64,
+    committed: u64,
+}
+
+fn lines_of(text: &[u8]) -> u64 {
+    text.iter().filter(|b| **b == b'\n').count() as u64
+}
+
+/// The end of a file, with at least its last line: old histories are many, and only their ends matter.
+fn tail(path: &Path) -> std::io::Result<Vec<u8>> {
+    let mut file = std::fs::File::open(path)?;
+    let len = file.metadata()?.len();
+    for most in [8 << 10, 2 * LINE_BYTES_MAX as u64] {
+        file.seek(SeekFrom::Start(len.saturating_sub(most)))?;
+        let mut bytes = Vec::new();
+        file.by_ref().take(most).read_to_end(&mut bytes)?;
+        if len <= most || bytes.strip_suffix(b"\n").unwrap_or(&bytes).contains(&b'\n') {
+            return Ok(bytes);
+        }
+    }
+    Ok(Vec::new())
+}
+
 /// Tells whether a history's last line is an end.
-fn ends(text: &[u8]) -> bool {
+pub(super) fn ends(text: &[u8]) -> bool {
     let text = text.strip_suffix(b"\n").unwrap_or(text);
-    let last = text.rsplit(|b| *b == b'\n').next().unwrap_or_default();
-    let last = String::from_utf8_lossy(last);
-    ["run.succeeded", "run.failed", "run.canceled"].iter().any(|end| last.contains(&format!("\"kind\":\"{end}\"")))
+    let last = String::from_utf8_lossy(text.rsplit(|b| *b == b'\n').next().unwrap_or_default());
+    // the kind comes before any value that could look like one
+    let kind = last.split_once("\"kind\":\"").and_then(|(_, rest)| rest.split_once('"')).map(|(kind, _)| kind);
+    matches!(kind, Some("run.succeeded" | "run.failed" | "run.canceled"))
 }

@@ -1,6 +1,6 @@
 //! Runs at rest become commits: one commit a run, all of a turn in one pack.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use cairn_store_layout::{RunId, money::Usd, passage::Passage, paths, view::RunItem};
 
@@ -69,7 +69,10 @@ impl Driver {
             fsutil::remove(&self.store.path(&path))?;
             self.taken.remove(&path);
         }
-        if self.runs.values().all(|live| !live.is_ahead()) && !self.log.is_ahead() {
+        // what nobody uses any more; a run that is asked for again is compiled again
+        self.pinned.retain(|_, pinned| Arc::strong_count(pinned) > 1);
+        let all_kept = self.runs.values().all(|live| !live.is_ahead()) && self.parked.values().all(|p| !p.ahead);
+        if all_kept && !self.log.is_ahead() {
             self.journal.forget()?;
         }
         self.refresh_index()

@@ -3,15 +3,27 @@
 //! Whoever can write a file there can speak to the kernel; this is how our own verbs do it. Nothing
 //! here judges a command: only the kernel does, when it takes the file.
 
+use std::{fs::File, io::Read as _, path::Path};
+
 use cairn_store_layout::{
-    CommandId, MachineId,
+    CommandId, MachineId, canonical,
     command::{COMMAND_BYTES_MAX, Command, SCHEMA, Verb},
     ids::ulid_from,
     paths,
 };
 use jiff::Timestamp;
 
-use super::{Store, error::Result, fsutil, random};
+use super::{
+    Store,
+    error::Result,
+    fsutil::{self, At as _},
+    random,
+};
+
+/// The longest name in a command: of a person, a workflow, a kind, an entity.
+const NAME_BYTES_MAX: usize = 200;
+/// The longest reason.
+const REASON_BYTES_MAX: usize = 16 * 1024;
 
 /// Puts a command for `machine` into the inbox, durably, and answers its id.
 ///
@@ -57,13 +69,37 @@ pub fn pending(store: &Store) -> Result<Vec<Pending>> {
                 Err("it is not a plain file".to_owned())
             } else {
                 // taken by a kernel between listing and reading: no longer pending
-                let Some(bytes) = fsutil::read(&entry.path())? else { continue };
+                let Some(bytes) = bytes(&entry.path())? else { continue };
                 read(&name, &bytes)
             };
             all.push(Pending { path, command });
         }
     }
     Ok(all)
+}
+
+/// Tells whether a file of this name is a command: `[a-z0-9._-]`, at most 100, ending in `.json`. What
+/// others leave beside the commands, such as half-written files under another name, is left alone.
+#[must_use]
+pub fn is_name(name: &str) -> bool {
+    let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'.' | b'_' | b'-');
+    name.len() <= 100 && !name.starts_with('.') && name.ends_with(".json") && name.bytes().all(plain)
+}
+
+/// The bytes of a file of an inbox, at most one more than a command may have; `None` when it is gone or a link.
+///
+/// # Errors
+/// When the file system refuses.
+pub fn bytes(path: &Path) -> std::result::Result<Option<Vec<u8>>, fsutil::FsError> {
+    let flags = rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK | rustix::fs::OFlags::CLOEXEC;
+    let file = match rustix::fs::open(path, flags, rustix::fs::Mode::empty()) {
+        Ok(file) => File::from(file),
+        Err(rustix::io::Errno::NOENT | rustix::io::Errno::LOOP) => return Ok(None),
+        Err(errno) => return Err(errno).at("open", path),
+    };
+    let mut bytes = Vec::new();
+    file.take(COMMAND_BYTES_MAX as u64 + 1).read_to_end(&mut bytes).at("read", path)?;
+    Ok(Some(bytes))
 }
 
 /// Reads the file `name` of an inbox.
@@ -78,10 +114,38 @@ pub fn read(name: &str, bytes: &[u8]) -> std::result::Result<Command, String> {
     if command.schema != SCHEMA {
         return Err(format!("its schema is `{}`, not `{SCHEMA}`", command.schema));
     }
+    let (names, reason): (Vec<&String>, _) = match &command.verb {
+        Verb::MemoryAdd { kind, entity, .. } => (std::iter::once(kind).chain(entity).collect(), None),
+        Verb::RunStart { workflow, .. } => (vec![workflow], None),
+        Verb::RunCancel { reason, .. }
+        | Verb::GateApprove { reason, .. }
+        | Verb::GateDeny { reason, .. }
+        | Verb::GateEdit { reason, .. } => (Vec::new(), reason.as_ref()),
+        Verb::AskAnswer { .. } => (Vec::new(), None),
+    };
+    // all of these go into one line of a history
+    if names.into_iter().chain([&command.by]).any(|name| name.len() > NAME_BYTES_MAX) {
+        return Err(format!("a name in it has more than {NAME_BYTES_MAX} bytes"));
+    }
+    if reason.is_some_and(|text| text.len() > REASON_BYTES_MAX) {
+        return Err(format!("its reason has more than {REASON_BYTES_MAX} bytes"));
+    }
+    if values(&command.verb).is_some_and(canonical::is_too_deep) {
+        return Err(format!("a value in it is nested too deeply: at most {} levels", canonical::DEPTH_MAX));
+    }
     if name.strip_suffix(".json") != Some(command.id.as_str()) {
         return Err(format!("it names itself {}", command.id));
     }
     Ok(command)
+}
+
+/// The free value of a command, if it has one.
+fn values(verb: &Verb) -> Option<&serde_json::Value> {
+    match verb {
+        Verb::RunStart { input, .. } | Verb::GateEdit { input, .. } => Some(input),
+        Verb::AskAnswer { answer, .. } => Some(answer),
+        _ => None,
+    }
 }
 
 #[cfg(test)]

@@ -72,6 +72,12 @@ pub fn log(machine: &MachineId, at: Timestamp) -> String {
     format!("log/{machine}/{}.jsonl", month(at))
 }
 
+/// The folder of [`log`], with its `/`.
+#[must_use]
+pub fn log_dir(machine: &MachineId) -> String {
+    format!("log/{machine}/")
+}
+
 /// Text to be recalled, written by one machine in one month.
 #[must_use]
 pub fn passages(machine: &MachineId, at: Timestamp) -> String {

@@ -2,6 +2,10 @@
 //!
 //! Everything here goes through the library, in one process, without the command line.
 
+mod commands;
+mod definitions;
 mod demo;
 mod editing;
+mod machines;
+mod restarts;
 mod support;
