@@ -197,6 +197,11 @@ impl Driver {
                     folders.push(path);
                     continue;
                 }
+                // we hold the lock: whoever was writing it is dead
+                if entry.file_name().to_str().is_some_and(fsutil::is_temporary) {
+                    fsutil::remove(&path)?;
+                    continue;
+                }
                 let run = path.file_stem().and_then(|s| s.to_str()).and_then(|s| RunId::new(s).ok());
                 let Some(run) = run else { continue };
                 if !ends(&tail(&path).at("read", &path)?) {

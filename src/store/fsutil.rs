@@ -167,6 +167,16 @@ pub fn list(dir: &Path) -> FsResult<Vec<fs::DirEntry>> {
     Ok(all)
 }
 
+/// Tells whether `name` is that of a file that was being written: when its writer has died, nobody
+/// will ever look at it again.
+#[must_use]
+pub fn is_temporary(name: &str) -> bool {
+    name.starts_with(TEMPORARY.0) && name.ends_with(TEMPORARY.1)
+}
+
+/// How names of unfinished files begin and end.
+const TEMPORARY: (&str, &str) = (".cairn-", ".tmp");
+
 fn parent(path: &Path) -> &Path {
     match path.parent() {
         Some(dir) if !dir.as_os_str().is_empty() => dir,
@@ -178,8 +188,8 @@ fn parent(path: &Path) -> &Path {
 /// A hidden temporary file, so that nobody who looks for `*.json` or `*.toml` finds half of one.
 fn prepared(dir: &Path, bytes: &[u8]) -> FsResult<tempfile::NamedTempFile> {
     let mut file = tempfile::Builder::new()
-        .prefix(".cairn-")
-        .suffix(".tmp")
+        .prefix(TEMPORARY.0)
+        .suffix(TEMPORARY.1)
         .permissions(Permissions::from_mode(0o666)) // the umask takes away what the operator wants gone
         .tempfile_in(dir)
         .at("write into", dir)?;

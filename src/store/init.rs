@@ -161,6 +161,7 @@ fn clear(root: &Path, keep_folder: bool) -> std::io::Result<()> {
 
 fn gitignore() -> String {
     let mut text = String::from("# Local to one machine: lock, journal, views, indices.\n/.cairn/\n");
+    text.push_str("# Files that were being written when a process died; they may be deleted.\n.*.tmp\n");
     text.push_str("# Parts of the vector tables that can be made again.\n");
     cairn_memory::GITIGNORE.iter().for_each(|line| text.push_str(&format!("/{line}\n")));
     text

@@ -165,7 +165,11 @@ fn files_below(root: &Path, folder: &str, report: &mut Report) -> Vec<String> {
         }
     };
     for entry in entries {
-        let path = format!("{folder}/{}", entry.file_name().to_string_lossy());
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if fsutil::is_temporary(&name) {
+            continue; // being written, or left by a writer that was killed: holds nothing that counts
+        }
+        let path = format!("{folder}/{name}");
         match entry.file_type() {
             Ok(kind) if kind.is_dir() => files.extend(files_below(root, &path, report)),
             Ok(kind) if kind.is_file() => files.push(path),
