@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod lab;
+mod transcript;
 
 use lab::Lab;
 use serde_json::json;
