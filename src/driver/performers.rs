@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
 
 use cairn_kernel::{Outcome, Perform};
 use cairn_memory::Memory;
-use cairn_store_layout::{RunId, StepId, event::ArtifactRef, payload::Request};
+use cairn_store_layout::{RunId, StepId, canonical, event::ArtifactRef, payload::Request};
 use jiff::SignedDuration;
 use tokio::{runtime::Runtime, sync::Semaphore, task::AbortHandle};
 
@@ -134,6 +134,10 @@ async fn keep(root: PathBuf, result: Result<Done, Fault>) -> Outcome {
 
 fn outcome(root: &std::path::Path, result: Result<Done, Fault>) -> Outcome {
     match result {
+        Ok(done) if canonical::is_too_deep(&done.output) => {
+            let levels = canonical::DEPTH_MAX;
+            failed("too_deep", &format!("it was done, but its output is nested more than {levels} levels deep"))
+        }
         Ok(done) => match store(root, &done.artifacts) {
             Ok(artifacts) => Outcome::Succeeded {
                 output: done.output,
@@ -177,5 +181,20 @@ fn failed(code: &str, message: &str) -> Outcome {
         usage: cairn_store_layout::event::Usage::default(),
         artifacts: Vec::new(),
         retry_after: None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_output_that_could_not_be_read_back_is_a_failure_that_says_so() {
+        let deep = (0..100).fold(serde_json::Value::Null, |inner, _| serde_json::json!([inner]));
+        let dir = tempfile::tempdir().unwrap();
+        let Outcome::Failed { code, message, .. } = outcome(dir.path(), Ok(Done::of(deep))) else {
+            panic!("a failure")
+        };
+        assert!(code == "too_deep" && message.starts_with("it was done"), "{code}: {message}");
     }
 }

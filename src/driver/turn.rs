@@ -37,7 +37,10 @@ impl Driver {
                 fsutil::create_dirs(dir)?;
             }
             // unsynced on purpose: the journal is what counts, and a start repairs this file from it
-            let append = || OpenOptions::new().create(true).append(true).open(&path)?.write_all(text.as_bytes());
+            // only a first record makes the file: one that somebody removed would begin in the middle, and its
+            // next commit would drop what came before; the next start brings it back whole
+            let begins = text.starts_with("{\"n\":0,");
+            let append = || OpenOptions::new().create(begins).append(true).open(&path)?.write_all(text.as_bytes());
             append().map_err(|source| fsutil::FsError { doing: "append to", path: path.clone(), source })?;
         }
         Ok(())

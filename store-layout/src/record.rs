@@ -226,7 +226,7 @@ mod tests {
         leaf.prop_recursive(4, 40, 6, |inner| {
             prop_oneof![
                 prop::collection::vec(inner.clone(), 0..6).prop_map(Value::from),
-                prop::collection::btree_map("[a-z$]{1,9}", inner, 0..6).prop_map(|m| Value::from_iter(m)),
+                prop::collection::btree_map("[a-z$]{1,9}", inner, 0..6).prop_map(Value::from_iter),
             ]
         })
     }

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use cairn::driver::{StopFlag, Until};
 use cairn_store_layout::{
+    command::Verb,
     paths,
     view::{ItemKind, RunStatus},
 };
@@ -112,7 +113,7 @@ fn a_run_that_can_not_be_read_is_parked_and_the_others_go_on() {
     bench.git(&["commit", "-qam", "damage"]);
     std::fs::remove_dir_all(bench.path(".cairn/journal")).expect("removed");
     bench.answer(&bench.open_of(&good), json!({"ok": "yes"}));
-    bench.submit(cairn_store_layout::command::Verb::RunCancel { run: bad.clone(), reason: None });
+    bench.submit(Verb::RunCancel { run: bad.clone(), reason: None });
     let served = bench.serve();
     assert_eq!(bench.status(&good), RunStatus::Succeeded);
     assert_eq!(served.parked.len(), 1, "{served:?}");
@@ -146,5 +147,19 @@ fn a_kernel_that_is_asked_to_stop_waits_for_what_is_under_way_and_begins_nothing
     bench.stopped_once(&run, "attempt.started");
     assert_eq!(bench.kinds(&run), ["run.started", "attempt.started", "attempt.succeeded"]);
     assert!(begun.elapsed() < Duration::from_secs(9), "{:?}", begun.elapsed());
+    assert_eq!(bench.git(&["status", "--porcelain"]), "");
+}
+
+#[test]
+fn a_history_that_was_removed_under_a_kernel_is_not_begun_in_the_middle() {
+    let bench = Bench::with(ASKS);
+    let run = bench.start("w", json!({}));
+    let mut kernel = bench.program_until(&run, "ask.opened");
+    std::fs::remove_file(bench.path(&paths::run(&run))).expect("removed");
+    bench.submit(Verb::RunCancel { run: run.clone(), reason: None });
+    assert!(!kernel.wait().expect("gone").success(), "wrong is worse than down");
+    assert!(!bench.path(&paths::run(&run)).exists());
+    bench.serve();
+    assert_eq!(bench.kinds(&run), ["run.started", "ask.opened", "request.withdrawn", "run.canceled"]);
     assert_eq!(bench.git(&["status", "--porcelain"]), "");
 }

@@ -91,7 +91,7 @@ impl Bench {
     }
 
     /// A test is no `cairn`, so it can not carry out `run` steps: the real program can.
-    fn program_until(&self, run: &RunId, kind: &str) -> std::process::Child {
+    pub(crate) fn program_until(&self, run: &RunId, kind: &str) -> std::process::Child {
         let child = std::process::Command::new(env!("CARGO_BIN_EXE_cairn"))
             .args(["-C".as_ref(), self.root().as_os_str(), "kernel".as_ref(), "run".as_ref()])
             .stdout(std::process::Stdio::null())
