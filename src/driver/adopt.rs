@@ -2,7 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    time::{Duration, SystemTime},
+    time::{Duration, Instant, SystemTime},
 };
 
 use cairn_store_layout::paths;
@@ -20,16 +20,35 @@ const LOOKS_MAX: u32 = 5;
 /// What fails when the definitions can not be read.
 const READ: &str = "read the definitions";
 
+/// What to do about files that are still being written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Patience {
+    /// Wait a moment: somebody asks for a run with what they have just saved.
+    Wait,
+    /// Look again later; the loop goes on meanwhile.
+    Later,
+}
+
+/// Edits that were noticed and not taken yet.
+#[derive(Debug, Default)]
+pub(super) struct Edits {
+    /// When they are looked at next.
+    pub(super) due: Option<Instant>,
+    /// How often they were found unsettled.
+    looks: u32,
+}
+
 impl Driver {
     /// Commits what the operator edited, one commit a workflow, agent or connector. What is broken
     /// stays uncommitted, so that the last good version stays in use.
     ///
     /// Files that come and go under an editor never stop the kernel: they are looked at again soon.
+    /// Files that are still being written are waited for if `patience` says so, else looked at later.
     ///
     /// # Errors
     /// When the history is damaged or the disk refuses to keep a commit: that is not the edit's fault.
-    pub(super) fn adopt_definitions(&mut self) -> Result<(), DriverError> {
-        match self.try_adopt() {
+    pub(super) fn adopt_definitions(&mut self, patience: Patience) -> Result<(), DriverError> {
+        match self.try_adopt(patience) {
             Err(error) if is_passing(&error) => {
                 tracing::warn!(%error, "edits could not be taken just now; the last good versions stay in use");
                 Ok(())
@@ -38,8 +57,8 @@ impl Driver {
         }
     }
 
-    fn try_adopt(&mut self) -> Result<(), DriverError> {
-        let Some(changed) = self.settled_changes()? else { return Ok(()) };
+    fn try_adopt(&mut self, patience: Patience) -> Result<(), DriverError> {
+        let Some(changed) = self.settled_changes(patience)? else { return Ok(()) };
         for finding in &changed.findings {
             tracing::warn!("not committed: {finding}");
         }
@@ -76,8 +95,7 @@ impl Driver {
     }
 
     /// What was edited, once nobody has written to it for a moment: a file that is half saved may be valid too.
-    fn settled_changes(&self) -> Result<Option<Changes>, DriverError> {
-        let mut patience = LOOKS_MAX;
+    fn settled_changes(&mut self, patience: Patience) -> Result<Option<Changes>, DriverError> {
         loop {
             let changed = self.repo.changed_under(&paths::DEFINITION_DIRS).map_err(|error| match error {
                 // only read so far
@@ -93,11 +111,19 @@ impl Driver {
                 SystemTime::now().duration_since(written).ok()
             };
             let youngest = changed.paths.iter().filter_map(age).min();
-            match youngest.and_then(|age| SETTLED.checked_sub(age)) {
-                Some(rest) if patience > 0 => std::thread::sleep(rest),
-                _ => return Ok(Some(changed)),
+            let rest = youngest.and_then(|age| SETTLED.checked_sub(age)).filter(|_| self.edits.looks < LOOKS_MAX);
+            let Some(rest) = rest else {
+                self.edits.looks = 0;
+                return Ok(Some(changed));
+            };
+            self.edits.looks += 1;
+            match patience {
+                Patience::Wait => std::thread::sleep(rest),
+                Patience::Later => {
+                    self.edits.due = Some(Instant::now() + rest);
+                    return Ok(None);
+                }
             }
-            patience -= 1;
         }
     }
 }

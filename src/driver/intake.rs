@@ -15,7 +15,7 @@ use cairn_store_layout::{
 };
 use serde_json::Value;
 
-use super::{Driver, DriverError, live::Live};
+use super::{Driver, DriverError, adopt::Patience, live::Live};
 use crate::store::{
     definitions::{self, PinError, Pins},
     fsutil, inbox,
@@ -52,7 +52,7 @@ impl Driver {
                 Ok(command) => {
                     // an edit that was saved before somebody asked for a run counts for it
                     if matches!(command.verb, Verb::RunStart { .. }) && !std::mem::replace(&mut adopted, true) {
-                        self.adopt_definitions()?;
+                        self.adopt_definitions(Patience::Wait)?;
                     }
                     self.take(&path, command)?;
                 }

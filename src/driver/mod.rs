@@ -43,6 +43,7 @@ use crate::store::{
     journal::Journal,
     lock::KernelLock,
 };
+use adopt::{Edits, Patience};
 use clock::Clock;
 use live::Live;
 use log::MachineLog;
@@ -58,8 +59,6 @@ const BACKSTOP: Duration = Duration::from_secs(10);
 const INDEX_COMMITS_MAX: usize = 1_000;
 /// So many passages are written into the vector table even by a kernel of a moment.
 const FLUSH_WAITING: usize = 64;
-/// Edits are looked at when files have been quiet for this long: editors write in several steps.
-const SETTLE: Duration = Duration::from_millis(150);
 /// How long a clean stop waits for attempts that are under way.
 const STOP_GRACE: Duration = Duration::from_secs(10);
 
@@ -128,8 +127,7 @@ struct Driver {
     stopping: bool,
     /// Definitions already compiled, by what pins them.
     pinned: BTreeMap<Pins, Arc<Pinned>>,
-    /// When edits that were noticed are looked at: an editor needs a moment for its files.
-    edits_due: Option<Instant>,
+    edits: Edits,
     /// Inbox files that were taken and go with the next commit.
     taken: BTreeSet<String>,
     /// Paths whose index entries are behind the last commit.
@@ -183,7 +181,7 @@ impl Driver {
             stop: stop.clone(),
             stopping: false,
             pinned: BTreeMap::new(),
-            edits_due: None,
+            edits: Edits::default(),
             taken: BTreeSet::new(),
             stale_index: BTreeSet::new(),
             served: Served::default(),
@@ -207,7 +205,7 @@ impl Driver {
     }
 
     fn run(&mut self, until: &Until) -> Result<Served, DriverError> {
-        self.adopt_definitions()?;
+        self.adopt_definitions(Patience::Wait)?;
         self.take_inbox()?;
         self.advance_all()?;
         self.finish_turn()?;
@@ -233,17 +231,18 @@ impl Driver {
             match wake {
                 Wake::Report(report) => self.report(*report)?,
                 Wake::Inbox => inbox = true,
-                Wake::Definitions => self.edits_due = Some(Instant::now() + SETTLE),
+                // a look that is due later stays: files that change all the time are looked at now and then
+                Wake::Definitions => drop(self.edits.due.get_or_insert_with(Instant::now)),
                 Wake::Time => {
                     inbox = true;
-                    self.edits_due = self.edits_due.or(Some(Instant::now()));
+                    self.edits.due.get_or_insert_with(Instant::now);
                 }
                 Wake::Stop => {}
             }
         }
-        if self.edits_due.is_some_and(|due| due <= Instant::now()) {
-            self.edits_due = None;
-            self.adopt_definitions()?;
+        if self.edits.due.is_some_and(|due| due <= Instant::now()) {
+            self.edits.due = None;
+            self.adopt_definitions(Patience::Later)?;
         }
         if inbox {
             self.take_inbox()?;
@@ -256,7 +255,7 @@ impl Driver {
         let now = self.clock.now();
         let next = self.runs.values().filter_map(|live| live.state.next_deadline()).min();
         let wait = next.map_or(BACKSTOP, |at| at.duration_since(now).max(SignedDuration::ZERO).unsigned_abs());
-        let edits = self.edits_due.map_or(BACKSTOP, |due| due.saturating_duration_since(Instant::now()));
+        let edits = self.edits.due.map_or(BACKSTOP, |due| due.saturating_duration_since(Instant::now()));
         wait.min(edits).min(BACKSTOP)
     }
 
