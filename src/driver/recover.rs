@@ -12,7 +12,7 @@ use std::{
 use cairn_kernel::{Command, Outcome, Outstanding, State};
 use cairn_store_layout::{
     Digest, RunId,
-    event::{Body, JournalRepaired},
+    event::{Body, JournalRepaired, RunParked},
     journal::Entry,
     paths,
     record::{LINE_BYTES_MAX, Record},
@@ -74,18 +74,29 @@ impl Driver {
         match self.load(run) {
             Ok(()) => Ok(()),
             Err(error @ (DriverError::History { .. } | DriverError::Gap { .. })) => {
-                self.park(run, &error.to_string(), mended.records > mended.committed);
-                Ok(())
+                self.park(run, &error.to_string(), mended.records > mended.committed)
             }
             Err(error) => Err(error),
         }
     }
 
     /// Leaves a run alone until somebody has looked at it. `ahead`: only the journal has all of it.
-    fn park(&mut self, run: &RunId, why: &str, ahead: bool) {
+    fn park(&mut self, run: &RunId, why: &str, ahead: bool) -> Result<(), DriverError> {
         tracing::error!(%run, why, "the run can not be followed; it waits, the others go on");
         self.served.parked.push(format!("{run}: {why}"));
         self.parked.insert(run.clone(), Parked { why: why.to_owned(), ahead });
+        if self.is_told(run)? {
+            return Ok(());
+        }
+        self.log_event(RunParked { run: run.clone(), message: why.chars().take(2_000).collect() })
+    }
+
+    /// Tells whether this month's log says already that the run is parked: once a month is enough.
+    fn is_told(&mut self, run: &RunId) -> Result<bool, DriverError> {
+        let log = self.store.path(&paths::log(&self.machine, self.clock.now()));
+        let text = fsutil::read(&log)?.unwrap_or_default();
+        let text = String::from_utf8_lossy(&text);
+        Ok(text.lines().any(|line| line.contains("\"kind\":\"run.parked\"") && line.contains(run.as_str())))
     }
 
     /// The machine that a history says it belongs to.

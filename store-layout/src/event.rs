@@ -146,6 +146,8 @@ bodies! {
     PassageAdded(PassageAdded) = "passage.added"/1;
     /// In a machine's log: bytes that were never acknowledged were set aside.
     JournalRepaired(JournalRepaired) = "journal.repaired"/1;
+    /// In a machine's log: a run can not be followed and is left alone until somebody has looked at it.
+    RunParked(RunParked) = "run.parked"/1;
 }
 
 /// Leaves: nothing. Reaches: running.
@@ -573,6 +575,15 @@ pub struct JournalRepaired {
     pub bytes: u64,
     /// Where they lie now.
     pub kept: String,
+}
+
+/// The run waits as it is; all others go on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunParked {
+    /// The run.
+    pub run: crate::RunId,
+    /// Why it can not be followed, for a person.
+    pub message: String,
 }
 
 fn is_default<T: Default + PartialEq>(value: &T) -> bool {

@@ -119,6 +119,8 @@ fn a_run_that_can_not_be_read_is_parked_and_the_others_go_on() {
     assert_eq!(served.parked.len(), 1, "{served:?}");
     assert!(served.parked[0].contains(bad.as_str()) && served.parked[0].contains("line 2"), "{served:?}");
     assert!(bench.log().contains("\"code\":\"run_parked\""), "{}", bench.log());
+    bench.serve();
+    assert_eq!(bench.log().matches("\"kind\":\"run.parked\"").count(), 1, "told once, not at every start");
 }
 
 #[test]

@@ -211,7 +211,7 @@ impl Checker<'_> {
             | Body::TimerFired(_)
             | Body::PassageRemembered(_)
             | Body::Unknown { .. } => {}
-            Body::CommandRefused(_) | Body::PassageAdded(_) | Body::JournalRepaired(_) => {
+            Body::CommandRefused(_) | Body::PassageAdded(_) | Body::JournalRepaired(_) | Body::RunParked(_) => {
                 self.finding("wrong_file", format!("`{}` belongs into a machine's log", event.body.kind().0));
             }
         }

@@ -60,6 +60,7 @@ pub fn describe(event: &Event) -> String {
         Body::JournalRepaired(e) => {
             format!("{} bytes at the end of {} were never acknowledged; kept in {}", e.bytes, e.segment, e.kept)
         }
+        Body::RunParked(e) => format!("run {} is parked: {}", e.run.short(), e.message),
         Body::Unknown { kind, v, .. } => format!("unknown kind `{kind}` v{v}, kept as it is"),
     }
 }
