@@ -161,14 +161,57 @@ impl Agent {
                 price: raw.price.clone(),
             }),
             other => {
-                let kinds = ["template", "extract", "classify", "command", "llm"];
-                let problem = Problem::new(file, at, format!("there is no agent kind `{other}`"));
-                return Err(match super::nearest(other, kinds) {
-                    Some(near) => problem.hint(format!("did you mean `{near}`?")),
-                    None => problem.hint(format!("kinds: {}", kinds.join(", "))),
-                });
+                return Err(Problem::unknown(
+                    file,
+                    at,
+                    "agent kind",
+                    other,
+                    &["template", "extract", "classify", "command", "llm"],
+                ));
             }
         };
+        let keys: [(&str, bool, &[&str]); 12] = [
+            ("fields", raw.fields.is_some(), &["extract"]),
+            ("classes", raw.classes.is_some(), &["classify"]),
+            ("otherwise", raw.otherwise.is_some(), &["classify"]),
+            ("argv", raw.argv.is_some(), &["command"]),
+            ("base_url", raw.base_url.is_some(), &["llm"]),
+            ("model", raw.model.is_some(), &["llm"]),
+            ("api_key", raw.api_key.is_some(), &["llm"]),
+            ("system", raw.system.is_some(), &["llm"]),
+            ("max_tokens", raw.max_tokens.is_some(), &["llm"]),
+            ("temperature", raw.temperature.is_some(), &["llm"]),
+            ("stream", raw.stream.is_some(), &["llm"]),
+            ("price", raw.price.is_some(), &["llm"]),
+        ];
+        if let Some(problem) = Problem::misplaced(file, at, raw.kind.as_ref(), &keys) {
+            return Err(problem);
+        }
         Ok(Self { description: raw.description, kind })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn told(text: &str) -> String {
+        Agent::parse("agents/a.toml", text).expect_err("a problem").to_string()
+    }
+
+    #[test]
+    fn a_key_that_would_be_ignored_is_told() {
+        assert_eq!(
+            told("kind = \"template\"\nbase_url = \"http://localhost:1/v1\"\n"),
+            "agents/a.toml:1:8: `base_url` belongs to kind llm; this is of kind `template`\n  hint: set kind = \"llm\", or remove `base_url`"
+        );
+    }
+
+    #[test]
+    fn what_is_missing_or_unknown_is_told() {
+        assert!(told("kind = \"llm\"\n").contains("an agent of kind `llm` needs `base_url`"));
+        assert!(told("kind = \"lllm\"\n").contains("did you mean `llm`?"));
+        assert!(told("kind = \"robot\"\n").contains("known: template, extract, classify, command, llm"));
     }
 }

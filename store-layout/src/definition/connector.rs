@@ -168,6 +168,16 @@ impl Connector {
         let at = Some(super::Position::of(text, raw.kind.span().start));
         let missing =
             |key: &str| Problem::new(file, at, format!("a connector of kind `{}` needs `{key}`", raw.kind.as_ref()));
+        let keys: [(&str, bool, &[&str]); 7] = [
+            ("from", raw.from.is_some(), &["mail"]),
+            ("outbox", raw.outbox.is_some(), &["mail"]),
+            ("smtp", raw.smtp.is_some(), &["mail"]),
+            ("base_url", raw.base_url.is_some(), &["http"]),
+            ("headers", !raw.headers.is_empty(), &["http"]),
+            ("auth", raw.auth.is_some(), &["http"]),
+            ("operation", !raw.operation.is_empty(), &["http"]),
+        ];
+        let misplaced = Problem::misplaced(file, at, raw.kind.as_ref(), &keys);
         let kind = match raw.kind.as_ref().as_str() {
             "file" => ConnectorKind::File,
             "memory" => ConnectorKind::Memory,
@@ -187,23 +197,20 @@ impl Connector {
                     .collect::<Result<_, _>>()?,
             }),
             other => {
-                let kinds = ["file", "memory", "mail", "http"];
-                let problem = Problem::new(file, at, format!("there is no connector kind `{other}`"));
-                return Err(match super::nearest(other, kinds) {
-                    Some(near) => problem.hint(format!("did you mean `{near}`?")),
-                    None => problem.hint(format!("kinds: {}", kinds.join(", "))),
-                });
+                return Err(Problem::unknown(file, at, "connector kind", other, &["file", "memory", "mail", "http"]));
             }
         };
-        Ok(Self { description: raw.description, kind })
+        match misplaced {
+            Some(problem) => Err(problem),
+            None => Ok(Self { description: raw.description, kind }),
+        }
     }
 }
 
 fn operation(file: &str, at: Option<super::Position>, name: &str, raw: RawOperation) -> Result<HttpOperation, Problem> {
     let methods = ["GET", "POST", "PUT", "PATCH", "DELETE"];
     if !methods.contains(&raw.method.as_str()) {
-        return Err(Problem::new(file, at, format!("operation `{name}`: there is no method `{}`", raw.method))
-            .hint(format!("methods: {}", methods.join(", "))));
+        return Err(Problem::unknown(file, at, &format!("method for operation `{name}`:"), &raw.method, &methods));
     }
     if raw.effect == EffectClass::Idempotent
         && raw.idempotency_header.is_none()

@@ -51,6 +51,26 @@ impl Problem {
         Self { file: file.into(), at, message: message.into(), hint: None }
     }
 
+    /// A `what` that does not exist, with the nearest of the `known` ones, or all of them.
+    #[must_use]
+    pub fn unknown(file: &str, at: Option<Position>, what: &str, name: &str, known: &[&str]) -> Self {
+        let problem = Self::new(file, at, format!("there is no {what} `{name}`"));
+        match nearest(name, known.iter().copied()) {
+            Some(near) => problem.hint(format!("did you mean `{near}`?")),
+            None => problem.hint(format!("known: {}", known.join(", "))),
+        }
+    }
+
+    /// A key that a definition of kind `kind` has no use for, which would otherwise be ignored in silence.
+    ///
+    /// `keys` lists each key with whether it is given and the kinds it belongs to.
+    #[must_use]
+    pub fn misplaced(file: &str, at: Option<Position>, kind: &str, keys: &[(&str, bool, &[&str])]) -> Option<Self> {
+        let (key, _, homes) = keys.iter().find(|(_, given, homes)| *given && !homes.contains(&kind))?;
+        let message = format!("`{key}` belongs to kind {}; this is of kind `{kind}`", homes.join(", "));
+        Some(Self::new(file, at, message).hint(format!("set kind = \"{}\", or remove `{key}`", homes[0])))
+    }
+
     /// Adds what to do about it.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
