@@ -169,7 +169,13 @@ impl Bench {
     }
 
     pub(crate) fn git(&self, args: &[&str]) -> String {
-        let out = std::process::Command::new("git").arg("-C").arg(self.root()).args(args).output().expect("git runs");
+        let out = std::process::Command::new("git")
+            .arg("-C")
+            .arg(self.root())
+            .args(["-c", "user.name=test", "-c", "user.email=test@x.example"])
+            .args(args)
+            .output()
+            .expect("git runs");
         assert!(out.status.success(), "git {args:?}: {}", String::from_utf8_lossy(&out.stderr));
         String::from_utf8_lossy(&out.stdout).into_owned()
     }
