@@ -225,7 +225,7 @@ pub const TABLE: &[Binding] = &[
     bind(Scope::Anywhere, &[Key::Ctrl('z')], Action::Suspend, "", "back to the shell; fg returns", ""),
     bind(Scope::Anywhere, &[Key::Char('q')], Action::Leave, "", "back; on a top screen, quit", ""),
     bind(Scope::Anywhere, &[Key::Ctrl('c')], Action::Quit, "", "quit", ""),
-    bind(Scope::Anywhere, &[Key::Char('?'), Key::F(1)], Action::Help, "keys", "all keys valid here", "cairn help keys"),
+    bind(Scope::Anywhere, &[Key::Char('?'), Key::F(1)], Action::Help, "keys", "all keys valid here", ""),
 ];
 
 /// The rows valid in any of `scopes`.
