@@ -48,7 +48,7 @@ pub struct Common {
     /// Never ask; a missing answer is an error
     #[arg(long, global = true)]
     pub no_input: bool,
-    /// Answer yes for what was just shown (levels 1 and 2)
+    /// Show it and take yes for the answer; what holds hidden characters or changes a rule needs --confirm too
     #[arg(long, global = true)]
     pub yes: bool,
 }

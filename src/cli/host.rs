@@ -47,7 +47,7 @@ const GLANCE: Duration = Duration::from_secs(3);
 /// The flag `--wait`.
 #[derive(Debug, Clone, Copy, Args)]
 pub struct Wait {
-    /// Wait until the run rests, at most so long; be the kernel meanwhile if none runs.
+    /// Wait until the run rests, at most so long (30s, 5m); be the kernel meanwhile if none runs.
     /// Exit code then: 0 succeeded, 10 waits for a person, 1 failed
     #[arg(long, value_name = "TIME", num_args = 0..=1, require_equals = true, default_missing_value = "3650d", value_parser = Span::parse)]
     wait: Option<Span>,

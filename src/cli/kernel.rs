@@ -36,7 +36,7 @@ pub enum Kernel {
         #[arg(long, hide = true)]
         detached: bool,
     },
-    /// Start a kernel in the background
+    /// Start a kernel in the background; it sees the variables that are set now, secrets too
     Start,
     /// Stop the kernel cleanly
     Stop,

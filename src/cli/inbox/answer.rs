@@ -23,7 +23,7 @@ use crate::{
 pub struct Answer {
     /// The request: its id, or a unique beginning of at least 4 characters
     id: String,
-    /// A field
+    /// A field, as often as there are fields; true or false for a bool, 2026-11-22 for a date
     #[arg(short, long, value_name = "NAME=VALUE")]
     set: Vec<String>,
     /// The digest that you saw; refuses when the question has changed

@@ -19,7 +19,7 @@ use super::{
 pub struct Approve {
     #[command(flatten)]
     choice: Choice,
-    /// The id once more, for level 3
+    /// The id once more, where hidden characters or a changed rule ask for it (level 3)
     #[arg(long, value_name = "ID")]
     confirm: Vec<String>,
 }

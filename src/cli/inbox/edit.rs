@@ -27,7 +27,7 @@ use crate::{
 pub struct Edit {
     /// The request: its id, or a unique beginning of at least 4 characters
     id: String,
-    /// Take the new text from a file or `-` instead of an editor
+    /// Take the new text from a file or `-` instead of an editor; in the form that `inbox show` prints
     #[arg(long, value_name = "FILE")]
     file: Option<PathBuf>,
     /// Why; kept with the correction
