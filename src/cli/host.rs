@@ -157,6 +157,11 @@ pub fn follow(
             let (code, exit) = match refusal.code.as_str() {
                 "stale_digest" => ("stale_digest", exit::STALE),
                 "already_decided" => ("already_decided", exit::STALE),
+                "no_such_workflow" | "bad_definition" => {
+                    return Err(Failure::new("bad_definition", exit::REFUSED, "no run was started")
+                        .why(format!("{}; what lies in workflows/ can not be used as it stands", refusal.message))
+                        .fix(format!("{} workflow check", context.cairn())));
+                }
                 _ => ("refused", exit::REFUSED),
             };
             Err(Failure::new(code, exit, "the kernel did not follow the command; nothing was changed")

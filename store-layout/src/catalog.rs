@@ -20,6 +20,17 @@ pub struct Spec {
     /// Fields that its file adds to the input, such as the sender of a letter: they belong to what is
     /// shown and approved.
     pub adds: BTreeMap<String, String>,
+    /// The fields it takes, for built-in operations; absent: its schema, if any, is checked at the call.
+    pub takes: Option<Takes>,
+}
+
+/// The fields of a built-in operation's input.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Takes {
+    /// Must be given.
+    pub required: &'static [&'static str],
+    /// May be given.
+    pub optional: &'static [&'static str],
 }
 
 /// All agents and operations.
@@ -48,29 +59,49 @@ impl Catalog {
             AgentKind::Command(_) | AgentKind::Llm(_) => EffectClass::Read,
         };
         let class = if matches!(agent.kind, AgentKind::Llm(_)) { GateClass::Spend } else { GateClass::Run };
-        self.agents.insert(name.to_owned(), Spec { effect, class, pin: pin.map(str::to_owned), adds: BTreeMap::new() });
+        self.agents.insert(
+            name.to_owned(),
+            Spec { effect, class, pin: pin.map(str::to_owned), adds: BTreeMap::new(), takes: None },
+        );
     }
 
     /// Adds a connector with its operations.
     pub fn add_connector(&mut self, name: &str, kind: &ConnectorKind, pin: Option<&str>) {
-        let spec = |effect, class| Spec { effect, class, pin: pin.map(str::to_owned), adds: BTreeMap::new() };
+        let spec =
+            |effect, class| Spec { effect, class, pin: pin.map(str::to_owned), adds: BTreeMap::new(), takes: None };
+        let built_in = |effect, class, required, optional| Spec {
+            takes: Some(Takes { required, optional }),
+            ..spec(effect, class)
+        };
         let operations: Vec<(&str, Spec)> = match kind {
             ConnectorKind::File => vec![
-                ("list", spec(EffectClass::Read, GateClass::File)),
-                ("read", spec(EffectClass::Read, GateClass::File)),
-                ("read_csv", spec(EffectClass::Read, GateClass::File)),
-                ("read_mail", spec(EffectClass::Read, GateClass::File)),
-                ("write", spec(EffectClass::Idempotent, GateClass::File)),
+                ("list", built_in(EffectClass::Read, GateClass::File, &[], &["path", "suffix"])),
+                ("read", built_in(EffectClass::Read, GateClass::File, &["path"], &[])),
+                ("read_csv", built_in(EffectClass::Read, GateClass::File, &["path"], &["columns"])),
+                ("read_mail", built_in(EffectClass::Read, GateClass::File, &["path"], &[])),
+                ("write", built_in(EffectClass::Idempotent, GateClass::File, &["path", "text"], &[])),
             ],
             ConnectorKind::Memory => vec![
-                ("recall", spec(EffectClass::Read, GateClass::Data)),
-                ("remember", spec(EffectClass::Idempotent, GateClass::Data)),
+                (
+                    "recall",
+                    built_in(EffectClass::Read, GateClass::Data, &["query"], &["entity", "kind", "labels", "limit"]),
+                ),
+                (
+                    "remember",
+                    built_in(
+                        EffectClass::Idempotent,
+                        GateClass::Data,
+                        &["text"],
+                        &["kind", "entity", "labels", "supersedes"],
+                    ),
+                ),
             ],
             ConnectorKind::Mail(mail) => {
                 // a letter in a folder is named by its key; a letter handed to a server can not be called back
                 let effect = if mail.smtp.is_some() { EffectClass::Once } else { EffectClass::Idempotent };
                 let adds = BTreeMap::from([("from".to_owned(), mail.from.clone())]);
-                vec![("send", Spec { adds, ..spec(effect, GateClass::Send) })]
+                let (required, optional) = (&["to", "subject", "body"], &["cc", "reply_to", "in_reply_to", "from"]);
+                vec![("send", Spec { adds, ..built_in(effect, GateClass::Send, required, optional) })]
             }
             ConnectorKind::Http(http) => {
                 http.operations.iter().map(|(n, op)| (n.as_str(), spec(op.effect, op.class))).collect()

@@ -147,14 +147,15 @@ impl EffectContent {
 
 /// Writes an input the way a person reads and edits it.
 ///
-/// An object with a text field `body` is a letter: its other fields are headers (`to: ...`), then an
-/// empty line, then the body. Everything else is indented JSON.
+/// An object with a text field `body` (a letter) or `text` (a file) is headers (`to: ...`), then an empty
+/// line, then that text. Everything else is indented JSON.
 #[must_use]
 pub fn to_text(input: &Value) -> String {
-    if let Some((head, body)) = letter(input) {
+    if let Some((head, _, body)) = letter(input) {
         let mut text = String::new();
         // the fields a reader looks for first, then the rest in order
-        let rank = |k: &str| ["from", "to", "cc", "reply_to", "subject"].iter().position(|n| *n == k).unwrap_or(9);
+        let rank =
+            |k: &str| ["from", "to", "cc", "reply_to", "subject", "path"].iter().position(|n| *n == k).unwrap_or(9);
         let mut keys: Vec<&String> = head.keys().collect();
         keys.sort_by_key(|k| (rank(k), k.as_str().to_owned()));
         for key in keys {
@@ -175,14 +176,16 @@ pub fn to_text(input: &Value) -> String {
     text
 }
 
-fn letter(input: &Value) -> Option<(Map<String, Value>, &str)> {
+/// The headers, the name of the text's field, and the text.
+fn letter(input: &Value) -> Option<(Map<String, Value>, &'static str, &str)> {
     let map = input.as_object()?;
-    let body = map.get("body")?.as_str()?;
+    let field = ["body", "text"].into_iter().find(|field| map.get(*field).is_some_and(Value::is_string))?;
+    let body = map.get(field)?.as_str()?;
     let mut head = map.clone();
-    head.remove("body");
+    head.remove(field);
     // a header is one line; a text with a line break inside would not survive the way back
     let plain = |v: &Value| !v.is_object() && v.as_str().is_none_or(|s| !s.contains('\n'));
-    (head.values().all(plain) && head.keys().all(|k| !k.contains([':', '\n']))).then_some((head, body))
+    (head.values().all(plain) && head.keys().all(|k| !k.contains([':', '\n']))).then_some((head, field, body))
 }
 
 /// Reads back what [`to_text`] wrote and a person edited. `before` tells the shape and the types.
@@ -190,7 +193,7 @@ fn letter(input: &Value) -> Option<(Map<String, Value>, &str)> {
 /// # Errors
 /// A sentence for the person, with the line, when the text can not be read.
 pub fn from_text(before: &Value, text: &str) -> Result<Value, String> {
-    let Some((head, body_before)) = letter(before) else {
+    let Some((head, field, body_before)) = letter(before) else {
         return serde_json::from_str(text).map_err(|e| format!("line {}, column {}: {e}", e.line(), e.column()));
     };
     let mut out = Map::new();
@@ -223,7 +226,7 @@ pub fn from_text(before: &Value, text: &str) -> Result<Value, String> {
     if !body_before.ends_with('\n') && body.ends_with('\n') {
         body.pop();
     }
-    out.insert("body".to_owned(), Value::String(body));
+    out.insert(field.to_owned(), Value::String(body));
     Ok(Value::Object(out))
 }
 
@@ -238,6 +241,17 @@ mod tests {
         let text = to_text(&input);
         assert_eq!(text, "to: ap@brandt.example\nsubject: Invoice: 2043\ncount: 2\n\nHello,\n\nbye\n");
         assert_eq!(from_text(&input, &text), Ok(input));
+    }
+
+    #[test]
+    fn a_file_is_read_as_its_path_and_its_lines() {
+        let input = json!({"path": "site/a.md", "text": "# One\n\ntwo\n"});
+        let text = to_text(&input);
+        assert_eq!(text, "path: site/a.md\n\n# One\n\ntwo\n");
+        assert_eq!(
+            from_text(&input, &text.replace("two", "three")),
+            Ok(json!({"path": "site/a.md", "text": "# One\n\nthree\n"}))
+        );
     }
 
     #[test]

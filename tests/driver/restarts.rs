@@ -73,7 +73,7 @@ fn runs_that_come_to_rest_together_are_a_commit_each() {
 #[test]
 fn a_history_that_ends_with_a_value_that_looks_like_an_end_goes_on() {
     let bench = Bench::with(
-        "[[step]]\nid = \"a\"\ncall = \"file.write\"\nwith = { kind = \"run.failed\", path = \"x\", text = \"y\" }\napprove = \"always\"\n",
+        "[[step]]\nid = \"a\"\ncall = \"memory.remember\"\nwith = { kind = \"run.failed\", text = \"y\" }\napprove = \"always\"\n",
     );
     let run = bench.start("w", json!({}));
     bench.serve();

@@ -231,8 +231,8 @@ fn what_it_does(item: &InboxItem, effect: &EffectContent, config: &Config) -> St
 
 /// Whom an effect reaches, if it says so.
 pub(crate) fn target(item: &InboxItem) -> Option<String> {
-    let to = item.effect.as_ref()?.request.input()?.get("to")?;
-    Some(short(to))
+    let input = item.effect.as_ref()?.request.input()?;
+    input.get("to").or_else(|| input.get("path")).map(short)
 }
 
 fn effect_lines(pane: &mut Pane<'_>, item: &InboxItem) {

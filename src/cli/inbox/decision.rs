@@ -118,7 +118,8 @@ fn one(
         return Err(Failure::usage(message).fix(format!("cairn inbox answer {}", item.id.short())));
     }
     let digest = agreed(context, decision, choice, confirm, &item)?;
-    let (run, gate, reason) = (item.run.clone(), item.id.clone(), choice.reason.clone());
+    let (run, gate, reason) =
+        (item.run.clone(), item.id.clone(), choice.reason.clone().filter(|r| !r.trim().is_empty()));
     let verb = match decision {
         Decision::Approve => Verb::GateApprove { run, gate, digest, reason },
         Decision::Deny => Verb::GateDeny { run, gate, digest, reason },

@@ -34,7 +34,8 @@ impl Cancel {
                 Failure::new("already_over", exit::STALE, message).fix(format!("cairn run show {}", view.run.short()))
             );
         }
-        let verb = Verb::RunCancel { run: view.run.clone(), reason: self.reason.clone() };
+        let verb =
+            Verb::RunCancel { run: view.run.clone(), reason: self.reason.clone().filter(|r| !r.trim().is_empty()) };
         let command = inbox::submit(reader.store(), &view.machine, verb, &context.by())?;
         let sent = host::follow(context, &mut reader, &view.run, &command, &self.wait)?;
         let status = sent.item.as_ref().map(|i| i.status);

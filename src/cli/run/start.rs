@@ -48,6 +48,16 @@ impl Start {
         let definition = self.definition(context, &store)?;
         let input = self.input(definition.as_ref())?;
         let machine = context.machine(&store)?;
+        reader.refresh()?;
+        let unfinished = reader.runs().find(|r| r.workflow == self.workflow && !r.status.is_final());
+        if let Some(other) = unfinished {
+            context.screen.note(format!(
+                "note: run {} of {} has not ended; what it would still send may come twice (cairn run cancel {})",
+                other.run.short(),
+                self.workflow,
+                other.run.short()
+            ));
+        }
         let verb = Verb::RunStart { workflow: self.workflow.clone(), input };
         let command = store::inbox::submit(&store, &machine, verb, &context.by())?;
         let run = RunId::from(command.clone());

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use cairn_store_layout::{
     StepId,
-    catalog::{Catalog, Spec},
+    catalog::{Catalog, Spec, Takes},
     definition::{ApproveWhen, Bundle, Field, Problem, Retry, Step, StepKind, Wait, nearest},
     event::{GateClass, PlannedStep},
     payload::EffectClass,
@@ -210,6 +210,11 @@ impl Compiler<'_> {
             self.schema(step, path);
         }
         let spec = self.spec(step);
+        if let (Some(takes), StepKind::Call { connector, operation, with }) =
+            (spec.as_ref().and_then(|s| s.takes), &step.kind)
+        {
+            self.fields(step, &format!("{connector}.{operation}"), takes, with);
+        }
         let action = self.action(step, earlier, in_list);
         if in_list && for_each.is_none() {
             return None;
@@ -315,11 +320,32 @@ impl Compiler<'_> {
             }
             // nobody can tell what a program does, so it is never repeated unless the definition says it may be
             StepKind::Run { .. } => {
-                Spec { effect: EffectClass::Once, class: GateClass::Run, pin: None, adds: BTreeMap::new() }
+                Spec { effect: EffectClass::Once, class: GateClass::Run, pin: None, adds: BTreeMap::new(), takes: None }
             }
-            _ => Spec { effect: EffectClass::None, class: GateClass::Data, pin: None, adds: BTreeMap::new() },
+            _ => Spec {
+                effect: EffectClass::None,
+                class: GateClass::Data,
+                pin: None,
+                adds: BTreeMap::new(),
+                takes: None,
+            },
         };
         Some(Spec { effect: step.effect.unwrap_or(found.effect), ..found })
+    }
+
+    /// The fields of a built-in operation: known and complete, so that no gate opens on what can not be done.
+    fn fields(&mut self, step: &Step, operation: &str, takes: Takes, with: &serde_json::Value) {
+        let given: Vec<&str> = with.as_object().into_iter().flatten().map(|(k, _)| k.as_str()).collect();
+        let known: Vec<&str> = takes.required.iter().chain(takes.optional).copied().collect();
+        for name in given.iter().filter(|name| !known.contains(name)) {
+            let hint = nearest(name, known.iter().copied())
+                .map_or_else(|| format!("it takes: {}", known.join(", ")), |near| format!("did you mean `{near}`?"));
+            self.problem(step, "with", format!("`{operation}` takes no `{name}`"), Some(hint));
+        }
+        for name in takes.required.iter().filter(|name| !given.contains(name)) {
+            let hint = Some(format!("add `{name} = ...` to `with` of step `{}`", step.id));
+            self.problem(step, "with", format!("`{operation}` needs `{name}`"), hint);
+        }
     }
 
     /// A prompt or template: it must exist, be a template, and take only what `with` gives.

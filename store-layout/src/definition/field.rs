@@ -111,11 +111,17 @@ pub fn fill(fields: &[Field], given: &Value) -> Result<Value, Vec<String>> {
     let mut wrong = Vec::new();
     for field in fields {
         match given.get(&field.name).filter(|v| !v.is_null()).or(field.default.as_ref()) {
+            Some(Value::String(text)) if text.trim().is_empty() && !field.optional && field.kind == FieldType::Text => {
+                wrong.push(format!("`{}` must not be empty", field.name));
+            }
             Some(value) => match field.check(value) {
                 Ok(()) => drop(out.insert(field.name.clone(), value.clone())),
                 Err(why) => wrong.push(why),
             },
             None if field.optional => drop(out.insert(field.name.clone(), Value::Null)),
+            None if !field.choices.is_empty() => {
+                wrong.push(format!("`{}` is missing; it must be one of {}", field.name, field.choices.join(", ")));
+            }
             None => wrong.push(format!("`{}` is missing; it must be {}", field.name, field.kind.word())),
         }
     }

@@ -142,7 +142,7 @@ fn where_the_text_is_not_on_the_screen_it_is_shown_first() {
         let mut desk = on("1 file for Nordlicht", 60, 20);
         assert_eq!(desk.press(key), []);
         assert!(desk.message().contains("read it first"), "{}", desk.screen());
-        assert!(desk.screen().contains("+   \"path\""), "{}", desk.screen());
+        assert!(desk.screen().contains("+ path: "), "{}", desk.screen());
     }
     let mut desk = on("1 file for Nordlicht", 60, 20);
     assert_eq!(desk.press("a a"), [approval("1 file for Nordlicht")]);

@@ -109,3 +109,13 @@ fn a_step_does_exactly_one_thing() {
         "workflow.toml:3:8: `soon` is not a length of time; write it like 30s, 5m, 2h 30m or 5d",
     );
 }
+
+#[test]
+fn what_a_built_in_operation_can_not_take_is_told_before_anything_runs() {
+    check(
+        "[[step]]\nid = \"a\"\ncall = \"file.write\"\nwith = { pth = \"a\", text = \"b\" }\n",
+        &[],
+        "workflow.toml:4:8: `file.write` takes no `pth`\n  hint: did you mean `path`?\n\
+         workflow.toml:4:8: `file.write` needs `path`\n  hint: add `path = ...` to `with` of step `a`",
+    );
+}

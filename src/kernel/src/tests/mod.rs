@@ -23,7 +23,7 @@ pub(super) const T0: &str = "2026-11-22T08:00:00Z";
 
 pub(super) fn catalog() -> Catalog {
     let mut catalog = Catalog::builtin();
-    let spec = |effect, class| Spec { effect, class, pin: Some("pin".to_owned()), adds: BTreeMap::new() };
+    let spec = |effect, class| Spec { effect, class, pin: Some("pin".to_owned()), adds: BTreeMap::new(), takes: None };
     catalog.agents.insert("writer".to_owned(), spec(EffectClass::None, GateClass::Run));
     let adds = BTreeMap::from([("from".to_owned(), "us@x.example".to_owned())]);
     let send = Spec { adds, ..spec(EffectClass::Once, GateClass::Send) };
