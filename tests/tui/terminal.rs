@@ -74,13 +74,17 @@ impl Terminal {
         self.tmux(&["capture-pane", "-p", "-t", "t"])
     }
 
-    /// Waits until the screen is as wanted, and returns it.
+    /// Waits until the screen is as wanted and stands still, and returns it: tmux may show a frame of
+    /// which it has read one half.
     pub(crate) fn wait_for(&self, what: &str, wanted: impl Fn(&str) -> bool) -> String {
         let end = Instant::now() + PATIENCE;
         loop {
             let screen = self.screen();
             if wanted(&screen) {
-                return screen;
+                thread::sleep(LOOK);
+                if self.screen() == screen {
+                    return screen;
+                }
             }
             assert!(Instant::now() < end, "never came: {what}\n{screen}");
             thread::sleep(LOOK);
