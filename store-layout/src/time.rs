@@ -97,3 +97,23 @@ pub mod at {
         String::deserialize(d)?.parse().map_err(de::Error::custom)
     }
 }
+
+/// Serde form of an optional moment.
+pub(crate) mod option_at {
+    use super::{Deserialize, Deserializer, Serializer, Timestamp, de};
+
+    #[allow(clippy::ref_option, reason = "serde decides the signature")]
+    pub(crate) fn serialize<S: Serializer>(at: &Option<Timestamp>, s: S) -> Result<S::Ok, S::Error> {
+        match at {
+            Some(at) => s.serialize_str(&super::write(*at)),
+            None => s.serialize_none(),
+        }
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(d: D) -> Result<Option<Timestamp>, D::Error> {
+        match Option::<String>::deserialize(d)? {
+            Some(text) => text.parse().map(Some).map_err(de::Error::custom),
+            None => Ok(None),
+        }
+    }
+}
