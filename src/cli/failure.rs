@@ -200,8 +200,9 @@ impl From<Unresolved> for Failure {
 impl From<clap::Error> for Failure {
     fn from(error: clap::Error) -> Self {
         let text = error.render().to_string();
-        let first = text.lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned();
-        Self::usage(first).fix("cairn help")
+        // the first paragraph: the sentence, and below it what it lists, such as the arguments that are missing
+        let said: Vec<&str> = text.lines().map(str::trim).take_while(|line| !line.is_empty()).collect();
+        Self::usage(said.join(" ").trim_start_matches("error: ")).fix("cairn help")
     }
 }
 
@@ -214,6 +215,13 @@ pub fn plural(n: impl Into<u64>, what: impl Display) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_wrong_command_line_keeps_what_it_lists() {
+        let command = clap::Command::new("cairn").arg(clap::Arg::new("ID").required(true));
+        let error = command.try_get_matches_from(["cairn"]).expect_err("the id is missing");
+        assert_eq!(Failure::from(error).message, "the following required arguments were not provided: <ID>");
+    }
 
     #[test]
     fn a_failure_reads_as_the_contract_says() {

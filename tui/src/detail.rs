@@ -71,6 +71,13 @@ impl<'a> Pane<'a> {
         }
     }
 
+    /// Adds a line of somebody else's text; every piece of it is marked, also where it wraps.
+    fn quoted(&mut self, raw: &str) {
+        for text in text::wrap(raw, self.width - LABEL - 2, self.config.charset) {
+            self.lines.push(Line { label: "", text: format!("| {text}"), tone: Tone::Quote, at_edge: false });
+        }
+    }
+
     fn whole(&mut self, label: &'static str, raw: &str) {
         let text = text::line(raw, self.config.charset);
         self.lines.push(Line { label, text, tone: Tone::Plain, at_edge: false });
@@ -286,7 +293,7 @@ fn evidence_lines(pane: &mut Pane<'_>, value: &Value, open: bool) {
             pane.part("BASIS", "quoted data, not part of what goes out (w folds it)", Tone::Plain);
             let json = serde_json::to_string_pretty(value).expect("a JSON value has a JSON form");
             for l in json.lines() {
-                pane.part("", &format!("| {l}"), Tone::Quote);
+                pane.quoted(l);
             }
         } else {
             pane.part("BASIS", "data of this run (w shows it)", Tone::Plain);
@@ -304,7 +311,7 @@ fn evidence_lines(pane: &mut Pane<'_>, value: &Value, open: bool) {
         for hit in hits {
             let field = |name: &str| hit.get(name).filter(|v| !v.is_null()).map(short).filter(|s| !s.is_empty());
             for l in short(&hit["text"]).lines() {
-                pane.part("", &format!("| {l}"), Tone::Quote);
+                pane.quoted(l);
             }
             let mut about: Vec<String> = ["kind", "entity"].into_iter().filter_map(field).collect();
             about.extend(field("recorded_at").map(|t| t.chars().take(10).collect()));

@@ -1,7 +1,7 @@
 //! `cairn inbox show`: the exact effect, and apart from it everything that speaks for it.
 
 use cairn_store_layout::{
-    definition::Field,
+    definition::{Field, FieldType},
     view::{InboxItem, ItemKind},
 };
 use clap::Args;
@@ -100,6 +100,8 @@ fn describe(field: &Field) -> String {
     let mut text = field.name.clone();
     if !field.choices.is_empty() {
         text.push_str(&format!(" (one of {})", field.choices.join(", ")));
+    } else if field.kind != FieldType::Text {
+        text.push_str(&format!(" ({})", field.kind.word()));
     }
     if let Some(default) = &field.default {
         text.push_str(&format!(", {default} if left out"));

@@ -21,7 +21,9 @@ pub enum FieldType {
 }
 
 impl FieldType {
-    fn word(self) -> &'static str {
+    /// What a value must be, in words.
+    #[must_use]
+    pub fn word(self) -> &'static str {
         match self {
             Self::Text => "text",
             Self::Number => "a number",
