@@ -10,7 +10,7 @@ use cairn_store_layout::paths;
 use super::{Driver, DriverError};
 use crate::store::{
     definitions::WorkTree,
-    git::{Change, ChangeKind, ChangedPath, Changes, CommitPlan, Content, GitError},
+    git::{Change, ChangeKind, ChangedPath, Changes, Content, GitError},
 };
 
 /// An edit counts as saved when its files have been left alone for so long.
@@ -69,21 +69,13 @@ impl Driver {
         let read = WorkTree::read(self.store.root());
         let work = read.map_err(|source| DriverError::System { what: READ, source })?;
         let broken = broken_units(&work);
-        let at = self.clock.now();
         let mut plans = Vec::new();
         for (unit, changes) in units {
             if broken.contains(&unit) {
                 tracing::warn!(unit, "an edit can not be used; the last good version stays in use");
                 continue;
             }
-            plans.push(CommitPlan {
-                subject: subject(&unit, &changes),
-                body: String::new(),
-                trailers: vec![("Machine".to_owned(), self.machine.to_string())],
-                at,
-                changes,
-                allow_empty: false,
-            });
+            plans.push(self.machine_plan(subject(&unit, &changes), changes));
         }
         if plans.is_empty() {
             return Ok(());

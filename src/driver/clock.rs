@@ -26,7 +26,7 @@ impl Default for Clock {
 
 impl Clock {
     fn new(wall: Timestamp, up: Duration) -> Self {
-        Self { base: wall, since: up, last: super::epoch() }
+        Self { base: wall, since: up, last: Timestamp::UNIX_EPOCH }
     }
 
     /// The moment, in whole microseconds as the store writes them.

@@ -11,6 +11,7 @@ use cairn_store_layout::{
     passage::{Passage, Source, TEXT_BYTES_MAX},
     paths,
     record::Record,
+    text::brief,
     view::RunView,
 };
 use serde_json::Value;
@@ -20,14 +21,6 @@ use crate::store::{
     definitions::{self, PinError, Pins},
     fsutil, inbox,
 };
-
-/// Text from outside, short enough for a line of the log.
-fn brief(text: &str, chars: usize) -> String {
-    match text.char_indices().nth(chars) {
-        Some((end, _)) => format!("{}...", &text[..end]),
-        None => text.to_owned(),
-    }
-}
 
 /// Why a command is refused.
 struct No {

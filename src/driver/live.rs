@@ -8,6 +8,7 @@ use cairn_store_layout::{
     passage::Passage,
     paths,
     record::Record,
+    text::brief,
     view::{RunView, describe},
 };
 
@@ -19,7 +20,7 @@ use crate::store::{
 
 /// The most lines a commit message tells of one run.
 const TOLD_MAX: usize = 40;
-/// The most characters of such a line.
+/// The most characters of such a line: a log shows it without wrapping twice, the history has the rest.
 const TOLD_CHARS_MAX: usize = 160;
 
 /// One run.
@@ -143,15 +144,7 @@ fn tell(event: &Event) -> Option<String> {
         Some(iteration) => format!("{step}[{iteration}] "),
         None => format!("{step} "),
     });
-    worth.then(|| clip(&format!("{place}{}", describe(event))))
-}
-
-/// One line that a log shows without wrapping twice; the history has the rest.
-fn clip(text: &str) -> String {
-    match text.char_indices().nth(TOLD_CHARS_MAX) {
-        Some((end, _)) => format!("{}...", &text[..end]),
-        None => text.to_owned(),
-    }
+    worth.then(|| brief(&format!("{place}{}", describe(event)), TOLD_CHARS_MAX))
 }
 
 /// The body of a commit message: what happened since the commit before.

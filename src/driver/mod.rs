@@ -30,7 +30,7 @@ use std::{
 use cairn_kernel::{Command, Context, Effect};
 use cairn_memory::Memory;
 use cairn_store_layout::{CommandId, MachineId, RunId};
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
 
 pub use error::DriverError;
 pub use wake::StopFlag;
@@ -385,9 +385,4 @@ impl Driver {
 fn entropy() -> u64 {
     let random = crate::store::random();
     u64::try_from(random & u128::from(u64::MAX)).unwrap_or_default()
-}
-
-/// A moment long before any store.
-fn epoch() -> Timestamp {
-    Timestamp::UNIX_EPOCH
 }

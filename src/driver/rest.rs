@@ -42,7 +42,7 @@ impl Driver {
         if let Some(since) = log {
             let subject = log_subject(&since);
             consumed.extend(since.consumed.iter().cloned());
-            let trailers = vec![("Machine".to_owned(), self.machine.to_string())];
+            let trailers = self.machine_trailers();
             let plan = self.plan(subject, trailers, since, None, &mut files)?;
             plans.push(plan);
         }
@@ -88,6 +88,16 @@ impl Driver {
         Ok(())
     }
 
+    /// A commit of what the machine does for no run.
+    pub(super) fn machine_plan(&mut self, subject: String, changes: Vec<Change>) -> CommitPlan {
+        let (trailers, at) = (self.machine_trailers(), self.clock.now());
+        CommitPlan { subject, body: String::new(), trailers, at, changes, allow_empty: false }
+    }
+
+    fn machine_trailers(&self) -> Vec<(String, String)> {
+        vec![("Machine".to_owned(), self.machine.to_string())]
+    }
+
     /// Brings the index to the last commit, so that `git status` is clean.
     pub(super) fn refresh_index(&mut self) -> Result<(), DriverError> {
         if self.stale_index.is_empty() {
@@ -119,14 +129,7 @@ impl Driver {
         let removed = changes.removed.into_iter().map(|path| Change::Remove { path });
         let changes: Vec<Change> = written.chain(removed).collect();
         let touched: Vec<String> = changes.iter().map(|c| c.path().to_owned()).collect();
-        let plan = CommitPlan {
-            subject: "memory: vectors of new passages".to_owned(),
-            body: String::new(),
-            trailers: vec![("Machine".to_owned(), self.machine.to_string())],
-            at: self.clock.now(),
-            changes,
-            allow_empty: false,
-        };
+        let plan = self.machine_plan("memory: vectors of new passages".to_owned(), changes);
         self.commit_group(&[plan])?;
         self.stale_index.extend(touched);
         Ok(())

@@ -181,11 +181,7 @@ impl Attempt<'_> {
     /// could not be recognised any more.
     pub(crate) fn brief(&self, text: &str) -> String {
         const CHARS_MAX: usize = 300;
-        let text = self.world.secrets.redact(text.trim());
-        match text.char_indices().nth(CHARS_MAX) {
-            Some((end, _)) => format!("{}...", &text[..end]),
-            None => text,
-        }
+        cairn_store_layout::text::brief(&self.world.secrets.redact(text.trim()), CHARS_MAX)
     }
 
     /// It was done, but what came back can not be used. A person must know both.

@@ -131,6 +131,21 @@ impl EffectContent {
         canonical::digest(&self.to_value())
     }
 
+    /// What is asked for as a person reads it: the input, or the command line.
+    #[must_use]
+    pub fn text(&self) -> String {
+        match &self.request {
+            Request::Agent { input, .. } | Request::Call { input, .. } => to_text(input),
+            Request::Run { argv, stdin, .. } => {
+                let mut text = argv.iter().map(|a| format!("{a:?}\n")).collect::<String>();
+                if let Some(stdin) = stdin {
+                    text.push_str(&format!("\nstandard input:\n{stdin}\n"));
+                }
+                text
+            }
+        }
+    }
+
     /// The content as a JSON value.
     #[must_use]
     pub fn to_value(&self) -> Value {

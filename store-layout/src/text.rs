@@ -38,6 +38,15 @@ impl fmt::Display for DisplayText {
     }
 }
 
+/// Returns `text`, cut after `chars` characters with three dots to say so.
+#[must_use]
+pub fn brief(text: &str, chars: usize) -> String {
+    match text.char_indices().nth(chars) {
+        Some((end, _)) => format!("{}...", &text[..end]),
+        None => text.to_owned(),
+    }
+}
+
 /// Tells whether `raw` holds characters that a reader could not see.
 #[must_use]
 pub fn has_hidden(raw: &str) -> bool {
@@ -79,6 +88,12 @@ fn is_hidden(c: char) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_text_is_cut_by_characters_and_says_so() {
+        assert_eq!(brief("äöü", 3), "äöü");
+        assert_eq!(brief("äöü", 2), "äö...");
+    }
 
     #[test]
     fn what_could_deceive_is_marked() {

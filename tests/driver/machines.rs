@@ -27,14 +27,8 @@ fn a_copied_store_is_another_machine_and_leaves_the_runs_and_the_log_of_the_firs
     bench.start("none", json!({}));
     bench.submit(Verb::MemoryAdd { text: "Brandt pays late.".to_owned(), kind: "note".to_owned(), entity: None });
     bench.serve();
-    let copy = bench.root().with_file_name("copy");
-    let copied = std::process::Command::new("cp").arg("-a").arg(bench.root()).arg(&copy).status().expect("cp runs");
-    assert!(copied.success());
-    let store = Store::open(&copy).expect("a store");
-    let machine = identity::ensure(&store).expect("an identity");
-    assert_ne!(machine, bench.machine);
-
-    let copied = Bench::at(store, machine);
+    let copied = copy_of(&bench);
+    assert_ne!(copied.machine, bench.machine);
     let before = std::fs::read(copied.path(&paths::run(&run))).expect("a history");
     let log_before = bench.log();
     copied.start("none", json!({}));
@@ -62,12 +56,7 @@ fn what_only_the_journal_of_a_copy_knows_belongs_to_the_first_machine() {
     bench.start("none", json!({}));
     bench.submit(Verb::MemoryAdd { text: "Brandt pays late.".to_owned(), kind: "note".to_owned(), entity: None });
     bench.serve();
-    let copy = bench.root().with_file_name("copy");
-    let copied = std::process::Command::new("cp").arg("-a").arg(bench.root()).arg(&copy).status().expect("cp runs");
-    assert!(copied.success());
-    let store = Store::open(&copy).expect("a store");
-    let machine = identity::ensure(&store).expect("an identity");
-    let copied = Bench::at(store, machine);
+    let copied = copy_of(&bench);
     copied.git(&["reset", "-q", base.trim()]);
     copied.start("none", json!({}));
     copied.serve();
@@ -76,4 +65,14 @@ fn what_only_the_journal_of_a_copy_knows_belongs_to_the_first_machine() {
         assert!(!tracked.contains(foreign), "{foreign} was committed by another machine\n{tracked}");
     }
     assert!(copied.log().starts_with("{\"n\":0,"));
+}
+
+/// The store of `bench`, copied whole to another place.
+fn copy_of(bench: &Bench) -> Bench {
+    let copy = bench.root().with_file_name("copy");
+    let copied = std::process::Command::new("cp").arg("-a").arg(bench.root()).arg(&copy).status().expect("cp runs");
+    assert!(copied.success());
+    let store = Store::open(&copy).expect("a store");
+    let machine = identity::ensure(&store).expect("an identity");
+    Bench::at(store, machine)
 }

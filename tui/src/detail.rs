@@ -244,7 +244,7 @@ pub(crate) fn target(item: &InboxItem) -> Option<String> {
 
 fn effect_lines(pane: &mut Pane<'_>, item: &InboxItem) {
     let text = item.text();
-    let before = item.proposed.as_ref().map(text_of);
+    let before = item.proposed.as_ref().map(EffectContent::text);
     match before {
         Some(before) if before != text => {
             pane.part("TEXT", "edited; as first proposed (-) and as it would go out (+ and unmarked)", Tone::Plain);
@@ -279,10 +279,6 @@ fn diff_lines(pane: &mut Pane<'_>, before: &str, after: &str) {
 fn source(hit: &Value) -> Option<String> {
     let source = hit.get("source").filter(|v| !v.is_null())?;
     Some(serde_json::from_value::<Source>(source.clone()).map_or_else(|_| short(source), |s| s.words()))
-}
-
-fn text_of(effect: &EffectContent) -> String {
-    effect.request.input().map(to_text).unwrap_or_default()
 }
 
 /// Recalled passages read as quotes with their source; any other evidence as indented JSON.

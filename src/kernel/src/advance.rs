@@ -10,6 +10,7 @@ use cairn_store_layout::{
         StepExpanded, StepFailed, StepSkipped, StepSucceeded, TimerFired, TimerSet,
     },
     payload::{EffectContent, Request},
+    text::brief,
     time::Span,
 };
 use jiff::{Timestamp, civil::Date, tz::TimeZone};
@@ -217,7 +218,7 @@ impl Pass<'_> {
                 return Ok(());
             }
             Action::Ask { prompt, form } => {
-                self.ask(plan, key, bounded(&prompt.text(scope)?, 16_000), form);
+                self.ask(plan, key, brief(&prompt.text(scope)?, 16_000), form);
                 return Ok(());
             }
             Action::Wait { span, text } => {
@@ -268,7 +269,7 @@ impl Pass<'_> {
         approve: &PlanApprove,
         effect: EffectContent,
     ) -> Result<(), ExprError> {
-        let text = |t: &Option<Template>| t.as_ref().map(|t| t.text(scope).map(|s| bounded(&s, 2_000))).transpose();
+        let text = |t: &Option<Template>| t.as_ref().map(|t| t.text(scope).map(|s| brief(&s, 2_000))).transpose();
         let summary = text(&approve.summary)?.unwrap_or_else(|| effect.request.name());
         let body = GateOpened {
             gate: GateId::derive(&self.state.run, &plan.id, key, 0),
@@ -340,7 +341,7 @@ impl Pass<'_> {
             match output {
                 Ok(output) => Body::from(RunSucceeded { output }),
                 Err(e) => {
-                    let message = format!("output: {}", bounded(&e.message, 2_000));
+                    let message = format!("output: {}", brief(&e.message, 2_000));
                     Body::from(RunFailed { steps: Vec::new(), message })
                 }
             }
@@ -351,7 +352,7 @@ impl Pass<'_> {
     fn fail(&mut self, plan: &PlanStep, key: Option<&str>, error: &ExprError) {
         let body =
             // it may quote a value, and a value may be as large as a file
-            StepFailed { class: FailureClass::Hard, code: "expression".to_owned(), message: bounded(&error.message, 2_000) };
+            StepFailed { class: FailureClass::Hard, code: "expression".to_owned(), message: brief(&error.message, 2_000) };
         self.put(plan, key, None, body);
     }
 
@@ -384,14 +385,6 @@ fn with_added(mut input: serde_json::Value, adds: &BTreeMap<String, String>) -> 
         }
     }
     input
-}
-
-/// A text that may hold anything, short enough for a line of a history.
-fn bounded(text: &str, chars: usize) -> String {
-    match text.char_indices().nth(chars) {
-        Some((end, _)) => format!("{}...", &text[..end]),
-        None => text.to_owned(),
-    }
 }
 
 fn truth(when: &Template, scope: &Value) -> Result<bool, ExprError> {

@@ -70,9 +70,5 @@ fn plural(n: usize, what: &str) -> String {
 }
 
 fn first_words(text: &str) -> String {
-    let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    match line.char_indices().nth(60) {
-        Some((end, _)) => format!("{}...", &line[..end]),
-        None => line,
-    }
+    crate::text::brief(&text.split_whitespace().collect::<Vec<_>>().join(" "), 60)
 }

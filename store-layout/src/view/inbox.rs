@@ -144,7 +144,7 @@ impl InboxItem {
     /// The text of the effect as a person reads and edits it.
     #[must_use]
     pub fn text(&self) -> String {
-        self.effect.as_ref().map(text_of).unwrap_or_default()
+        self.effect.as_ref().map(EffectContent::text).unwrap_or_default()
     }
 }
 
@@ -159,21 +159,6 @@ pub fn settle_form() -> Vec<Field> {
         optional: false,
         choices: vec!["done".to_owned(), "not_done".to_owned()],
     }]
-}
-
-/// The text of an effect as a person reads it: its input, or its command line.
-fn text_of(effect: &EffectContent) -> String {
-    use crate::payload::{Request, to_text};
-    match &effect.request {
-        Request::Agent { input, .. } | Request::Call { input, .. } => to_text(input),
-        Request::Run { argv, stdin, .. } => {
-            let mut text = argv.iter().map(|a| format!("{a:?}\n")).collect::<String>();
-            if let Some(stdin) = stdin {
-                text.push_str(&format!("\nstandard input:\n{stdin}\n"));
-            }
-            text
-        }
-    }
 }
 
 fn hides(value: &Value) -> bool {
