@@ -113,7 +113,7 @@ impl DriverError {
         match self {
             _ if self.is_full() => "free some space, then start again: `cairn kernel start`",
             Self::Journal(JournalError::Damaged { .. }) => {
-                "look at the damage with `cairn verify`; restore the segment from a backup, or move .cairn/journal aside to go on from the last commit"
+                "look at the damage with `cairn verify`; restore the segment from a backup, or move .cairn/journal aside to go on from the last commit, without what is in no commit yet"
             }
             Self::Gap { .. } | Self::History { .. } => {
                 "look at the damage with `cairn verify`; `git checkout -- FILE` brings back the last committed state"

@@ -1,7 +1,6 @@
 //! The machine's own log: what happened that no run owns.
 
 use cairn_store_layout::{
-    MachineId,
     event::{Body, Event},
     paths,
     record::Record,
@@ -14,18 +13,14 @@ use super::{
 };
 
 /// Where the log stands.
+#[derive(Default)]
 pub(super) struct MachineLog {
-    machine: MachineId,
     /// The file of this month and the number of its next record.
     at: Option<(String, u64)>,
     pub(super) since: Since,
 }
 
 impl MachineLog {
-    pub(super) fn new(machine: MachineId) -> Self {
-        Self { machine, at: None, since: Since::default() }
-    }
-
     /// Tells whether something is not in a commit yet.
     pub(super) fn is_ahead(&self) -> bool {
         !self.since.paths.is_empty() || !self.since.consumed.is_empty() || !self.since.passages.is_empty()
@@ -58,7 +53,7 @@ impl Driver {
 
     /// This month's file and the number of its next record.
     fn log_place(&mut self, at: Timestamp) -> Result<(String, u64), DriverError> {
-        let path = paths::log(&self.log.machine, at);
+        let path = paths::log(&self.machine, at);
         if let Some((known, n)) = &self.log.at
             && *known == path
         {

@@ -164,7 +164,7 @@ impl Driver {
         crate::store::fsutil::create_dirs(&store.path(&cairn_store_layout::paths::inbox(&machine)))?;
         let watch = watch::Watch::start(store.root(), &machine, sender);
         let mut driver = Self {
-            log: MachineLog::new(machine.clone()),
+            log: MachineLog::default(),
             clock: Clock::default(),
             known: head.map(|h| h.commit),
             _lock: lock,

@@ -79,11 +79,12 @@ impl Performers {
     pub(super) fn start(&mut self, perform: Perform, pinned: &Arc<Pinned>) {
         let Some(runtime) = &self.runtime else { return };
         let place = (perform.run.clone(), perform.step.clone(), perform.iteration.clone());
-        let (attempt, timeout) = (perform.attempt, perform.timeout.unwrap_or(self.timeout));
+        let attempt = perform.attempt;
+        let timeout = perform.timeout.unwrap_or(self.timeout);
         let (world, slots, wakes, pinned) =
             (self.world.clone(), self.slots.clone(), self.wakes.clone(), pinned.clone());
         let task = runtime.spawn(async move {
-            let Perform { run, step, iteration, attempt, .. } = perform.clone();
+            let (run, step, iteration) = (perform.run.clone(), perform.step.clone(), perform.iteration.clone());
             // the semaphore is never closed while the runtime lives
             let _slot = slots.acquire().await;
             let outcome = carry_out(&world, perform, &pinned, timeout).await;
