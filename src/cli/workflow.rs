@@ -220,7 +220,8 @@ fn what(kind: &StepKind) -> String {
         StepKind::Agent { agent, .. } => agent.clone(),
         StepKind::Call { connector, operation, .. } => format!("{connector}.{operation}"),
         StepKind::Run { argv, .. } => argv.first().cloned().unwrap_or_default(),
-        StepKind::Wait(Wait::For(text) | Wait::Until(text)) => text.clone(),
+        StepKind::Workflow { workflow, .. } => workflow.clone(),
+        StepKind::Wait(Wait::For(text) | Wait::Until(text) | Wait::Event { event: text, .. }) => text.clone(),
         StepKind::Set { .. } | StepKind::Ask { .. } => String::new(),
     }
 }

@@ -191,6 +191,9 @@ impl Driver {
             by: by.to_owned(),
             machine: self.machine.clone(),
             steps: pinned.plan.listed().to_vec(),
+            parent: None,
+            origin: None,
+            fired: None,
         };
         let at = self.clock.now();
         let state = State::begin(pinned.plan.clone(), &start, at);

@@ -116,6 +116,8 @@ async fn carry_out(world: &Arc<World>, perform: Perform, pinned: &Pinned, timeou
         Request::Agent { agent, .. } => pinned.agents.get(agent).cloned().map(Doer::Agent),
         Request::Call { connector, .. } => pinned.connectors.get(connector).cloned().map(Doer::Connector),
         Request::Run { .. } => Some(Doer::Program),
+        // a child run is followed by the driver itself; nothing of it is carried out here
+        Request::Workflow { .. } => None,
     };
     let Some(doer) = doer else {
         return failed("no_doer", &format!("{} is not among what the run is pinned to", perform.effect.request.name()));

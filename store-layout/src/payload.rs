@@ -62,6 +62,13 @@ pub enum Request {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         schema: Option<String>,
     },
+    /// Start a run of another workflow and wait for its end.
+    Workflow {
+        /// Its name; the version is pinned by the run that starts it.
+        workflow: String,
+        /// Its input.
+        input: Value,
+    },
 }
 
 impl Request {
@@ -69,7 +76,7 @@ impl Request {
     #[must_use]
     pub fn input(&self) -> Option<&Value> {
         match self {
-            Self::Agent { input, .. } | Self::Call { input, .. } => Some(input),
+            Self::Agent { input, .. } | Self::Call { input, .. } | Self::Workflow { input, .. } => Some(input),
             Self::Run { .. } => None,
         }
     }
@@ -77,9 +84,15 @@ impl Request {
     /// The input, to be replaced by an edit.
     pub fn input_mut(&mut self) -> Option<&mut Value> {
         match self {
-            Self::Agent { input, .. } | Self::Call { input, .. } => Some(input),
+            Self::Agent { input, .. } | Self::Call { input, .. } | Self::Workflow { input, .. } => Some(input),
             Self::Run { .. } => None,
         }
+    }
+
+    /// The digest of the request alone: equal for equal questions of different steps and runs.
+    #[must_use]
+    pub fn digest(&self) -> Digest {
+        canonical::digest(&serde_json::to_value(self).expect("a request holds only JSON types"))
     }
 
     /// What it asks for in a word or two: `mail.send`, `agent writer`, `run python3`.
@@ -89,6 +102,7 @@ impl Request {
             Self::Agent { agent, .. } => format!("agent {agent}"),
             Self::Call { connector, operation, .. } => format!("{connector}.{operation}"),
             Self::Run { argv, .. } => format!("run {}", argv.first().map_or("", String::as_str)),
+            Self::Workflow { workflow, .. } => format!("workflow {workflow}"),
         }
     }
 
@@ -97,6 +111,7 @@ impl Request {
     pub fn schema(&self) -> Option<&str> {
         match self {
             Self::Agent { schema, .. } | Self::Call { schema, .. } | Self::Run { schema, .. } => schema.as_deref(),
+            Self::Workflow { .. } => None,
         }
     }
 }
@@ -113,6 +128,13 @@ pub struct EffectContent {
     /// The iteration of a `for_each` step.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub iteration: Option<String>,
+    /// Which of the step's effects it is, counted from 0: each round of `repeat` and each retry that a person
+    /// asked for with a comment is an effect of its own.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub ordinal: u32,
+    /// What it is for.
+    #[serde(default, skip_serializing_if = "Purpose::is_step")]
+    pub purpose: Purpose,
     /// Git tree id of the definition.
     pub definition: String,
     /// Git blob id of the agent's or connector's file, when it has one.
@@ -122,6 +144,32 @@ pub struct EffectContent {
     pub class: EffectClass,
     /// What is asked for.
     pub request: Request,
+}
+
+/// What an effect is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Purpose {
+    /// It is what the step does.
+    #[default]
+    Step,
+    /// It takes back what the step did.
+    Undo,
+    /// It finds out whether a lost effect of the step happened.
+    Probe,
+}
+
+impl Purpose {
+    /// Tells whether it is what the step does.
+    #[must_use]
+    pub fn is_step(&self) -> bool {
+        *self == Self::Step
+    }
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde decides the signature")]
+fn is_zero(n: &u32) -> bool {
+    *n == 0
 }
 
 impl EffectContent {
@@ -135,7 +183,9 @@ impl EffectContent {
     #[must_use]
     pub fn text(&self) -> String {
         match &self.request {
-            Request::Agent { input, .. } | Request::Call { input, .. } => to_text(input),
+            Request::Agent { input, .. } | Request::Call { input, .. } | Request::Workflow { input, .. } => {
+                to_text(input)
+            }
             Request::Run { argv, stdin, .. } => {
                 let mut text = argv.iter().map(|a| format!("{a:?}\n")).collect::<String>();
                 if let Some(stdin) = stdin {
@@ -156,7 +206,13 @@ impl EffectContent {
     #[must_use]
     pub fn key(&self) -> Digest {
         let iteration = self.iteration.as_deref().unwrap_or("");
-        Digest::of(format!("effect\n{}\n{}\n{iteration}\n0", self.run, self.step).as_bytes())
+        let ordinal = self.ordinal;
+        let what = match self.purpose {
+            Purpose::Step => "",
+            Purpose::Undo => "\nundo",
+            Purpose::Probe => "\nprobe",
+        };
+        Digest::of(format!("effect\n{}\n{}\n{iteration}\n{ordinal}{what}", self.run, self.step).as_bytes())
     }
 }
 

@@ -69,6 +69,9 @@ impl History {
             by: "operator".to_owned(),
             machine: machine(),
             steps,
+            parent: None,
+            origin: None,
+            fired: None,
         };
         let record = Record { n: 0, event: event(at(seconds), None, None, None, body.into()) };
         let view = RunView::begin(&record).expect("it begins with its start");
@@ -94,6 +97,7 @@ impl History {
             artifacts: Vec::new(),
             files: Vec::new(),
             settled_by: None,
+            cached_from: None,
         };
         self.add(seconds + 1, id, iteration, Some(1), receipt);
     }
@@ -123,6 +127,8 @@ fn call(run: u64, id: &str, iteration: Option<&str>, class: EffectClass, name: &
         iteration: iteration.map(str::to_owned),
         definition: "4b825dc642cb6eb9a060e54bf8d69288fbee4904".to_owned(),
         pin: None,
+        ordinal: 0,
+        purpose: cairn_store_layout::payload::Purpose::Step,
         class,
         request: Request::Call {
             connector: connector.to_owned(),
@@ -190,6 +196,7 @@ fn chase() -> History {
                 usage: Usage::default(),
                 artifacts: Vec::new(),
                 settled_by: None,
+                then: None,
             };
             h.add(-109, "letter", Some(key), Some(1), failed);
             let start = AttemptStarted { key: write.key(), digest: write.digest(), effect: write };
@@ -205,6 +212,7 @@ fn chase() -> History {
                 artifacts: Vec::new(),
                 files: vec![FileWritten { path: "files/letters/2043.txt".to_owned(), digest: Digest::of(b"l") }],
                 settled_by: None,
+                cached_from: None,
             };
             h.add(-100, "letter", Some(key), Some(2), done);
         } else {
@@ -339,6 +347,7 @@ fn failed() -> History {
         usage: Usage::default(),
         artifacts: Vec::new(),
         settled_by: None,
+        then: None,
     };
     h.add(-5390, "fetch", None, Some(1), failure);
     h.add(

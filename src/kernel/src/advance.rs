@@ -9,7 +9,7 @@ use cairn_store_layout::{
         AskOpened, AttemptStarted, Body, Event, FailureClass, GateExpired, GateOpened, Item, RunFailed, RunSucceeded,
         StepExpanded, StepFailed, StepSkipped, StepSucceeded, TimerFired, TimerSet,
     },
-    payload::{EffectContent, Request},
+    payload::{EffectContent, Purpose, Request},
     text::brief,
     time::Span,
 };
@@ -239,6 +239,9 @@ impl Pass<'_> {
                 input: with_added(to_json(&with.eval(scope)?)?, &plan.spec.adds),
                 schema: plan.schema.clone(),
             },
+            Action::Workflow { workflow, with } => {
+                Request::Workflow { workflow: workflow.clone(), input: to_json(&with.eval(scope)?)? }
+            }
             Action::Run { argv, stdin } => Request::Run {
                 argv: argv.iter().map(|a| a.text(scope)).collect::<Result<_, _>>()?,
                 stdin: stdin.as_ref().map(|s| s.text(scope)).transpose()?,
@@ -249,6 +252,8 @@ impl Pass<'_> {
             run: self.state.run.clone(),
             step: plan.id.clone(),
             iteration: key.map(str::to_owned),
+            ordinal: 0,
+            purpose: Purpose::Step,
             definition: self.state.definition.clone(),
             pin: plan.spec.pin.clone(),
             class: plan.spec.effect,

@@ -263,6 +263,7 @@ fn report(state: &State, place: Place<'_>, outcome: &Outcome, ctx: &Context) -> 
                 artifacts: artifacts.clone(),
                 files: files.clone(),
                 settled_by: None,
+                cached_from: None,
             };
             let mut events = Vec::new();
             for passage in passages {
@@ -275,7 +276,7 @@ fn report(state: &State, place: Place<'_>, outcome: &Outcome, ctx: &Context) -> 
             let attempt = place.attempt.unwrap_or(1);
             let again = *class == FailureClass::Soft && attempt < plan.retry.attempts;
             let retry_at = again.then(|| {
-                let pause = pause(plan.retry, attempt, ctx.entropy);
+                let pause = pause(&plan.retry, attempt, ctx.entropy);
                 // a pause that the other side asks for is kept, up to an hour
                 ctx.now + retry_after.map_or(pause, |asked| pause.max(asked.min(SignedDuration::from_hours(1))))
             });
@@ -287,6 +288,7 @@ fn report(state: &State, place: Place<'_>, outcome: &Outcome, ctx: &Context) -> 
                 usage: usage.clone(),
                 artifacts: artifacts.clone(),
                 settled_by: None,
+                then: None,
             };
             vec![place.event(state, ctx, body)]
         }
@@ -298,7 +300,7 @@ fn report(state: &State, place: Place<'_>, outcome: &Outcome, ctx: &Context) -> 
 }
 
 /// Full jitter: anything from nothing to the bound, which doubles from attempt to attempt.
-fn pause(retry: cairn_store_layout::definition::Retry, attempt: u32, entropy: u64) -> SignedDuration {
+fn pause(retry: &cairn_store_layout::definition::Retry, attempt: u32, entropy: u64) -> SignedDuration {
     let first = retry.first.0.as_millis().max(0);
     let bound = first.saturating_mul(1_i128 << attempt.saturating_sub(1).min(30)).min(retry.max.0.as_millis());
     let millis = i128::from(entropy) % (bound.max(0) + 1);
@@ -313,6 +315,7 @@ fn settled(answer: &Value, by: &str, now: Timestamp) -> Body {
             artifacts: Vec::new(),
             files: Vec::new(),
             settled_by: Some(by.to_owned()),
+            cached_from: None,
         }
         .into();
     }
@@ -324,6 +327,7 @@ fn settled(answer: &Value, by: &str, now: Timestamp) -> Body {
         usage: cairn_store_layout::event::Usage::default(),
         artifacts: Vec::new(),
         settled_by: Some(by.to_owned()),
+        then: None,
     }
     .into()
 }

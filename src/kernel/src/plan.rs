@@ -50,6 +50,7 @@ pub(crate) enum Action {
     Set { value: Tree },
     Ask { prompt: Template, form: Vec<Field> },
     Wait { span: bool, text: Template },
+    Workflow { workflow: String, with: Tree },
 }
 
 #[derive(Debug)]
@@ -225,7 +226,7 @@ impl Compiler<'_> {
             action: action?,
             when,
             for_each,
-            retry: step.retry,
+            retry: step.retry.clone(),
             timeout: step.timeout,
             approve,
             schema: step.schema.clone(),
@@ -264,8 +265,15 @@ impl Compiler<'_> {
                 }
                 Action::Ask { prompt: self.template(step, "ask", Some(prompt), earlier, in_list)?, form: form.clone() }
             }
+            StepKind::Workflow { workflow, with } => {
+                Action::Workflow { workflow: workflow.clone(), with: self.tree(step, "with", with, earlier, in_list)? }
+            }
             StepKind::Wait(wait) => {
                 let (span, text) = match wait {
+                    Wait::Event { .. } => {
+                        self.problem(step, "wait", "waiting for an event is not possible yet".to_owned(), None);
+                        return None;
+                    }
                     Wait::For(text) => (true, text),
                     Wait::Until(text) => (false, text),
                 };

@@ -35,6 +35,9 @@ fn write(store: &Store, run: &str) -> RunId {
             what: None,
             needs: Vec::new(),
         }],
+        parent: None,
+        origin: None,
+        fired: None,
     };
     let gate = cairn_store_layout::GateId::derive(&run, &cairn_store_layout::StepId::new("q").unwrap(), None, 0);
     let ask = AskOpened {

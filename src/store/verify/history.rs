@@ -210,8 +210,29 @@ impl Checker<'_> {
             | Body::TimerSet(_)
             | Body::TimerFired(_)
             | Body::PassageRemembered(_)
+            | Body::RunStopping(_)
+            | Body::RunMigrated(_)
+            | Body::SignalReceived(_)
+            | Body::SignalTaken(_)
+            | Body::WaitOpened(_)
+            | Body::StepRepeated(_)
+            | Body::AttemptReused(_)
+            | Body::FailureDecided(_)
+            | Body::LeaseAsked(_)
+            | Body::LeaseGranted(_)
+            | Body::ProbeStarted(_)
+            | Body::ProbeFailed(_)
+            | Body::UndoStarted(_)
+            | Body::UndoSucceeded(_)
+            | Body::UndoFailed(_)
+            | Body::UndoUnknown(_)
             | Body::Unknown { .. } => {}
-            Body::CommandRefused(_) | Body::PassageAdded(_) | Body::JournalRepaired(_) | Body::RunParked(_) => {
+            Body::CommandRefused(_)
+            | Body::PassageAdded(_)
+            | Body::JournalRepaired(_)
+            | Body::RunParked(_)
+            | Body::EventReceived(_)
+            | Body::TriggerFired(_) => {
                 self.finding("wrong_file", format!("`{}` belongs into a machine's log", event.body.kind().0));
             }
         }

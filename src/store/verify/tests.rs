@@ -29,6 +29,8 @@ fn effect(body: &str) -> EffectContent {
         step: step(),
         iteration: None,
         definition: "d".repeat(40),
+        ordinal: 0,
+        purpose: cairn_store_layout::payload::Purpose::Step,
         pin: None,
         class: EffectClass::Idempotent,
         request: Request::Call {
@@ -59,6 +61,9 @@ fn history() -> Vec<Body> {
             by: "jo".to_owned(),
             machine: MachineId::new("m000000000").unwrap(),
             steps: Vec::new(),
+            parent: None,
+            origin: None,
+            fired: None,
         }
         .into(),
         GateOpened {
@@ -80,6 +85,7 @@ fn history() -> Vec<Body> {
             artifacts: Vec::new(),
             files: Vec::new(),
             settled_by: None,
+            cached_from: None,
         }
         .into(),
         RunSucceeded { output: json!(null) }.into(),

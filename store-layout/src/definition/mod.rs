@@ -8,7 +8,10 @@ mod connector;
 mod field;
 mod parse;
 mod problem;
+mod raw;
+mod step;
 mod toml_text;
+mod trigger;
 mod workflow;
 
 pub use agent::{Agent, AgentKind, Classify, CommandAgent, Extract, ExtractField, LlmAgent, Price};
@@ -16,4 +19,8 @@ pub use connector::{Auth, Connector, ConnectorKind, HttpConnector, HttpOperation
 pub use field::{Field, FieldType, fill};
 pub use parse::parse as parse_workflow;
 pub use problem::{Position, Problem, nearest};
-pub use workflow::{Approve, ApproveWhen, Bundle, ForEach, Retry, Step, StepKind, Wait, Workflow};
+pub use trigger::{Misfire, Overlap, Trigger, TriggerSource};
+pub use workflow::{
+    AfterFailure, Approve, ApproveWhen, Backoff, Bundle, Concurrency, ForEach, Join, OnClass, OnFailure, Probe, Rate,
+    Repeat, Retry, Step, StepKind, Undo, Wait, Workflow,
+};

@@ -1,105 +1,17 @@
 //! `workflow.toml` into a [`Workflow`].
 
-use std::collections::BTreeMap;
-
-use serde::Deserialize;
 use serde_json::Value;
 use toml::Spanned;
 
 use super::{
-    Approve, ApproveWhen, Field, ForEach, Position, Problem, Retry, Step, StepKind, Wait, Workflow, nearest,
+    Concurrency, Misfire, OnFailure, Overlap, Position, Problem, Step, Trigger, TriggerSource, Workflow,
+    raw::{MisfireWord, OnFailureWord, OverlapWord, RawConcurrency, RawStep, RawTrigger, RawWorkflow},
     toml_text::{read, to_json},
 };
-use crate::{StepId, payload::EffectClass, time::Span};
+use crate::StepId;
 
 /// The most steps one workflow may have.
 const STEPS_MAX: usize = 200;
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RawWorkflow {
-    #[serde(default)]
-    description: String,
-    #[serde(default)]
-    input: Vec<Field>,
-    output: Option<toml::Value>,
-    #[serde(default)]
-    step: Vec<RawStep>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RawStep {
-    id: Spanned<String>,
-    #[serde(default)]
-    needs: Vec<Spanned<String>>,
-    agent: Option<Spanned<String>>,
-    call: Option<Spanned<String>>,
-    run: Option<Spanned<Vec<String>>>,
-    set: Option<Spanned<toml::Value>>,
-    ask: Option<Spanned<String>>,
-    wait: Option<Spanned<RawWait>>,
-    #[serde(rename = "if")]
-    when: Option<Spanned<String>>,
-    for_each: Option<Spanned<RawForEach>>,
-    with: Option<Spanned<toml::Table>>,
-    prompt: Option<Spanned<String>>,
-    template: Option<Spanned<String>>,
-    form: Option<Spanned<Vec<Field>>>,
-    stdin: Option<Spanned<String>>,
-    output: Option<Spanned<String>>,
-    timeout: Option<Spanned<Span>>,
-    retry: Option<Spanned<RawRetry>>,
-    approve: Option<Spanned<RawApprove>>,
-    effect: Option<Spanned<EffectClass>>,
-}
-
-#[derive(Deserialize)]
-#[serde(untagged, expecting = "a length of time like \"5d\", or { until = \"...\" }")]
-enum RawWait {
-    For(String),
-    Until(RawUntil),
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RawUntil {
-    until: String,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RawForEach {
-    r#in: String,
-    key: Option<String>,
-    r#where: Option<String>,
-    max_parallel: Option<u32>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RawRetry {
-    attempts: Option<u32>,
-    first: Option<Span>,
-    max: Option<Span>,
-}
-
-#[derive(Deserialize)]
-#[serde(untagged, expecting = "\"always\", \"never\", or a table with `when`, `summary`, `why`, `evidence`, `expires`")]
-enum RawApprove {
-    Word(String),
-    Table(RawApproveTable),
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RawApproveTable {
-    when: Option<String>,
-    summary: Option<String>,
-    why: Option<String>,
-    evidence: Option<toml::Value>,
-    expires: Option<Span>,
-}
 
 /// Reads the definition of workflow `name` from the text of `file`.
 ///
@@ -112,30 +24,30 @@ pub fn parse(name: &str, file: &str, text: &str) -> Result<Workflow, Vec<Problem
         reader.problem(
             None,
             "the workflow has no step",
-            Some("add a [[step]] with an `id` and one of agent, call, run, set, ask, wait"),
+            Some("add a [[step]] with an `id` and one of agent, call, run, workflow, set, ask, wait"),
         );
     }
-    if raw.step.len() > STEPS_MAX {
-        reader.problem(
-            None,
-            &format!("the workflow has {} steps; at most {STEPS_MAX} are allowed", raw.step.len()),
-            None,
-        );
+    let count = raw.step.len() + raw.finally.len();
+    if count > STEPS_MAX {
+        reader.problem(None, &format!("the workflow has {count} steps; at most {STEPS_MAX} are allowed"), None);
     }
-    let mut steps: Vec<Step> = Vec::new();
-    for step in raw.step {
-        let at = reader.place(&step.id);
-        if let Some(step) = reader.step(step) {
-            if steps.iter().any(|s| s.id == step.id) {
-                reader.problem(
-                    Some(at),
-                    &format!("there are two steps called `{}`", step.id),
-                    Some("rename one of them"),
-                );
-            }
-            steps.push(step);
+    let mut seen = Vec::new();
+    let steps = reader.steps(raw.step, &mut seen);
+    let finally = reader.steps(raw.finally, &mut seen);
+    let mut triggers: Vec<Trigger> = Vec::new();
+    for (n, trigger) in raw.trigger.into_iter().enumerate() {
+        let place = reader.place(&trigger);
+        let Some(trigger) = reader.trigger(n, place, trigger.into_inner()) else { continue };
+        if triggers.iter().any(|t| t.id == trigger.id) {
+            let message = format!("there are two triggers called `{}`", trigger.id);
+            reader.problem(Some(place), &message, Some("rename one of them"));
         }
+        triggers.push(trigger);
     }
+    let concurrency = raw.concurrency.and_then(|c| {
+        let place = reader.place(&c);
+        reader.concurrency(place, c.into_inner())
+    });
     if !reader.problems.is_empty() {
         return Err(reader.problems);
     }
@@ -145,27 +57,37 @@ pub fn parse(name: &str, file: &str, text: &str) -> Result<Workflow, Vec<Problem
         input: raw.input,
         output: raw.output.as_ref().map(to_json),
         steps,
+        finally,
+        triggers,
+        deadline: raw.deadline,
+        on_failure: raw.on_failure.map(|word| match word {
+            OnFailureWord::Continue => OnFailure::Continue,
+            OnFailureWord::Stop => OnFailure::Stop,
+            OnFailureWord::Undo => OnFailure::Undo,
+        }),
+        concurrency,
     })
 }
 
-struct Reader<'a> {
+/// Reads one file and gathers what is wrong with it.
+pub(super) struct Reader<'a> {
     file: &'a str,
     text: &'a str,
     problems: Vec<Problem>,
 }
 
 impl Reader<'_> {
-    fn problem(&mut self, at: Option<Position>, message: &str, hint: Option<&str>) {
+    pub(super) fn problem(&mut self, at: Option<Position>, message: &str, hint: Option<&str>) {
         let mut problem = Problem::new(self.file, at, message);
         problem.hint = hint.map(str::to_owned);
         self.problems.push(problem);
     }
 
-    fn place<T>(&self, value: &Spanned<T>) -> Position {
+    pub(super) fn place<T>(&self, value: &Spanned<T>) -> Position {
         Position::of(self.text, value.span().start)
     }
 
-    fn id(&mut self, name: &Spanned<String>) -> Option<StepId> {
+    pub(super) fn id(&mut self, name: &Spanned<String>) -> Option<StepId> {
         match StepId::new(name.as_ref().as_str()) {
             Ok(id) => Some(id),
             Err(e) => {
@@ -177,207 +99,93 @@ impl Reader<'_> {
         }
     }
 
-    fn step(&mut self, raw: RawStep) -> Option<Step> {
-        let at = self.positions(&raw);
-        let here = at.get("id").copied();
-        let id = self.id(&raw.id);
-        let needs: Vec<StepId> = raw.needs.iter().filter_map(|n| self.id(n)).collect();
-        let kind = self.kind(&raw, &at);
-        let retry = raw.retry.map_or_else(Retry::default, |r| {
-            let place = self.place(&r);
-            let r = r.into_inner();
-            let base = Retry::default();
-            let attempts = r.attempts.unwrap_or(base.attempts);
-            if !(1..=20).contains(&attempts) {
-                self.problem(Some(place), "`attempts` must be between 1 and 20", None);
-            }
-            Retry { attempts, first: r.first.unwrap_or(base.first), max: r.max.unwrap_or(base.max) }
-        });
-        let for_each = raw.for_each.map(|f| {
-            let place = self.place(&f);
-            let f = f.into_inner();
-            let max_parallel = f.max_parallel.unwrap_or(8);
-            if !(1..=1000).contains(&max_parallel) {
-                self.problem(Some(place), "`max_parallel` must be between 1 and 1000", None);
-            }
-            ForEach { list: f.r#in, key: f.key, filter: f.r#where, max_parallel }
-        });
-        let approve = raw.approve.and_then(|a| {
-            let place = self.place(&a);
-            self.approve(place, a.into_inner())
-        });
-        let kind = kind?;
-        if !kind.has_effect() {
-            for (key, given) in
-                [("approve", approve.is_some()), ("effect", raw.effect.is_some()), ("timeout", raw.timeout.is_some())]
-            {
-                if given {
-                    let place = at.get(key).copied().or(here);
-                    self.problem(
-                        place,
-                        &format!("`{key}` has no meaning for a `{}` step", kind.word()),
-                        Some("only agent, call and run steps have effects"),
-                    );
-                }
-            }
-        }
-        Some(Step {
-            id: id?,
-            kind,
-            needs,
-            when: raw.when.map(Spanned::into_inner),
-            for_each,
-            timeout: raw.timeout.map(Spanned::into_inner),
-            retry,
-            approve: approve.filter(|a| a.when == ApproveWhen::Always),
-            effect: raw.effect.map(Spanned::into_inner),
-            schema: raw.output.map(Spanned::into_inner),
-            at,
-        })
+    /// Where something begins.
+    pub(super) fn spot(&self, start: usize) -> Position {
+        Position::of(self.text, start)
     }
 
-    fn positions(&self, raw: &RawStep) -> BTreeMap<String, Position> {
-        let mut at = BTreeMap::new();
-        let mut put = |key: &str, span: Option<std::ops::Range<usize>>| {
-            if let Some(span) = span {
-                at.insert(key.to_owned(), Position::of(self.text, span.start));
+    fn steps(&mut self, raw: Vec<RawStep>, seen: &mut Vec<StepId>) -> Vec<Step> {
+        let mut steps = Vec::new();
+        for step in raw {
+            let at = self.place(&step.id);
+            let Some(step) = self.step(step) else { continue };
+            if seen.contains(&step.id) {
+                self.problem(
+                    Some(at),
+                    &format!("there are two steps called `{}`", step.id),
+                    Some("rename one of them"),
+                );
             }
-        };
-        put("id", Some(raw.id.span()));
-        put("needs", raw.needs.first().map(Spanned::span));
-        put("agent", raw.agent.as_ref().map(Spanned::span));
-        put("call", raw.call.as_ref().map(Spanned::span));
-        put("run", raw.run.as_ref().map(Spanned::span));
-        put("set", raw.set.as_ref().map(Spanned::span));
-        put("ask", raw.ask.as_ref().map(Spanned::span));
-        put("wait", raw.wait.as_ref().map(Spanned::span));
-        put("if", raw.when.as_ref().map(Spanned::span));
-        put("for_each", raw.for_each.as_ref().map(Spanned::span));
-        put("with", raw.with.as_ref().map(Spanned::span));
-        put("prompt", raw.prompt.as_ref().map(Spanned::span));
-        put("template", raw.template.as_ref().map(Spanned::span));
-        put("form", raw.form.as_ref().map(Spanned::span));
-        put("stdin", raw.stdin.as_ref().map(Spanned::span));
-        put("output", raw.output.as_ref().map(Spanned::span));
-        put("timeout", raw.timeout.as_ref().map(Spanned::span));
-        put("retry", raw.retry.as_ref().map(Spanned::span));
-        put("approve", raw.approve.as_ref().map(Spanned::span));
-        put("effect", raw.effect.as_ref().map(Spanned::span));
-        at
+            seen.push(step.id.clone());
+            steps.push(step);
+        }
+        steps
     }
 
-    /// The one kind key, and the keys that belong to that kind alone.
-    fn kind(&mut self, raw: &RawStep, at: &BTreeMap<String, Position>) -> Option<StepKind> {
-        let kinds: Vec<&str> =
-            ["agent", "call", "run", "set", "ask", "wait"].into_iter().filter(|k| at.contains_key(*k)).collect();
-        let here = at.get("id").copied();
-        let kind = match kinds.as_slice() {
-            [one] => *one,
-            [] => {
-                self.problem(
-                    here,
-                    &format!("step `{}` does nothing", raw.id.as_ref()),
-                    Some("give it one of agent, call, run, set, ask, wait"),
-                );
-                return None;
-            }
-            more => {
-                self.problem(
-                    here,
-                    &format!("step `{}` does several things: {}", raw.id.as_ref(), more.join(", ")),
-                    Some("make a step of its own for each"),
-                );
-                return None;
-            }
-        };
-        for (key, homes) in [
-            ("with", &["agent", "call"][..]),
-            ("prompt", &["agent"]),
-            ("template", &["agent"]),
-            ("form", &["ask"]),
-            ("stdin", &["run"]),
-            ("output", &["agent", "call", "run"]),
-        ] {
-            if at.contains_key(key) && !homes.contains(&kind) {
-                let message = format!("`{key}` belongs to {} steps; this is a `{kind}` step", homes.join(", "));
-                self.problem(at.get(key).copied(), &message, None);
-            }
+    pub(super) fn concurrency(&mut self, place: Position, raw: RawConcurrency) -> Option<Concurrency> {
+        if raw.max == 0 {
+            self.problem(Some(place), "`max` must be at least 1", None);
+            return None;
         }
-        let with = raw.with.as_ref().map_or_else(
-            || Value::Object(serde_json::Map::new()),
-            |w| to_json(&toml::Value::Table(w.as_ref().clone())),
-        );
-        let text = |s: &Option<Spanned<String>>| s.as_ref().map(|s| s.as_ref().clone());
-        Some(match kind {
-            "agent" => StepKind::Agent {
-                agent: text(&raw.agent)?,
-                with,
-                prompt: text(&raw.prompt),
-                template: text(&raw.template),
-            },
-            "call" => {
-                let name = text(&raw.call)?;
-                let Some((connector, operation)) = name.split_once('.') else {
-                    self.problem(
-                        at.get("call").copied(),
-                        &format!("`{name}` is not `connector.operation`"),
-                        Some("for example `mail.send`"),
-                    );
-                    return None;
+        Some(Concurrency { key: raw.key, max: raw.max })
+    }
+
+    fn trigger(&mut self, n: usize, place: Position, raw: RawTrigger) -> Option<Trigger> {
+        let sources: Vec<(&str, TriggerSource)> = [
+            raw.cron.map(|v| ("cron", TriggerSource::Cron(v))),
+            raw.every.map(|v| ("every", TriggerSource::Every(v))),
+            raw.at.map(|v| ("at", TriggerSource::At(v))),
+            raw.event.map(|v| ("event", TriggerSource::Event(v))),
+            raw.file.map(|v| ("file", TriggerSource::File(v))),
+            raw.run_finished.map(|v| ("run_finished", TriggerSource::RunFinished(v))),
+        ]
+        .into_iter()
+        .flatten()
+        .collect();
+        let [(kind, source)] = <[_; 1]>::try_from(sources)
+            .map_err(|sources| {
+                let words = "cron, every, at, event, file, run_finished";
+                let message = if sources.is_empty() {
+                    "the trigger goes by nothing"
+                } else {
+                    "the trigger goes by several things"
                 };
-                StepKind::Call { connector: connector.to_owned(), operation: operation.to_owned(), with }
+                self.problem(Some(place), message, Some(&format!("give it exactly one of {words}")));
+            })
+            .ok()?;
+        let timed = matches!(source, TriggerSource::Cron(_) | TriggerSource::Every(_) | TriggerSource::At(_));
+        for (key, given) in [
+            ("misfire", raw.misfire.is_some()),
+            ("max_lateness", raw.max_lateness.is_some()),
+            ("jitter", raw.jitter.is_some()),
+            ("timezone", raw.timezone.is_some()),
+        ] {
+            if given && !timed {
+                let message = format!("`{key}` has no meaning for a trigger by `{kind}`");
+                self.problem(Some(place), &message, Some("it belongs to cron, every and at"));
             }
-            "run" => {
-                let argv = raw.run.as_ref()?.as_ref().clone();
-                if argv.is_empty() {
-                    self.problem(
-                        at.get("run").copied(),
-                        "`run` names no program",
-                        Some("for example run = [\"python3\", \"score.py\"]"),
-                    );
-                    return None;
-                }
-                StepKind::Run { argv, stdin: text(&raw.stdin) }
-            }
-            "set" => StepKind::Set { value: to_json(raw.set.as_ref()?.as_ref()) },
-            "ask" => StepKind::Ask {
-                prompt: text(&raw.ask)?,
-                form: raw.form.as_ref().map(|f| f.as_ref().clone()).unwrap_or_default(),
-            },
-            _ => StepKind::Wait(match raw.wait.as_ref()?.as_ref() {
-                RawWait::For(span) => Wait::For(span.clone()),
-                RawWait::Until(until) => Wait::Until(until.until.clone()),
+        }
+        Some(Trigger {
+            id: raw.id.unwrap_or_else(|| if n == 0 { kind.to_owned() } else { format!("{kind}_{}", n + 1) }),
+            source,
+            input: raw.input.map_or_else(|| Value::Object(serde_json::Map::new()), |t| to_json(&toml::Value::Table(t))),
+            filter: raw.r#where,
+            dedupe_key: raw.dedupe_key,
+            overlap: raw.overlap.map_or_else(Overlap::default, |word| match word {
+                OverlapWord::Skip => Overlap::Skip,
+                OverlapWord::Queue => Overlap::Queue,
+                OverlapWord::Replace => Overlap::Replace,
+                OverlapWord::Allow => Overlap::Allow,
             }),
-        })
-    }
-
-    fn approve(&mut self, place: Position, raw: RawApprove) -> Option<Approve> {
-        let table = match raw {
-            RawApprove::Word(word) => {
-                RawApproveTable { when: Some(word), summary: None, why: None, evidence: None, expires: None }
-            }
-            RawApprove::Table(table) => table,
-        };
-        let word = table.when.as_deref().unwrap_or("always");
-        let when = match word {
-            "always" => ApproveWhen::Always,
-            "never" => ApproveWhen::Never,
-            other => {
-                let hint = nearest(other, ["always", "never"]).map(|n| format!("did you mean `{n}`?"));
-                self.problem(
-                    Some(place),
-                    &format!("`{other}` is not a way to approve; use always or never"),
-                    hint.as_deref(),
-                );
-                return None;
-            }
-        };
-        Some(Approve {
-            when,
-            summary: table.summary,
-            why: table.why,
-            evidence: table.evidence.as_ref().map(to_json),
-            expires: table.expires,
+            misfire: raw.misfire.map_or_else(Misfire::default, |word| match word {
+                MisfireWord::Skip => Misfire::Skip,
+                MisfireWord::Once => Misfire::Once,
+                MisfireWord::All => Misfire::All,
+            }),
+            max_lateness: raw.max_lateness,
+            jitter: raw.jitter,
+            timezone: raw.timezone,
+            at: Some(place),
         })
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::{Field, Position};
+use super::{Field, Position, Trigger};
 use crate::{StepId, payload::EffectClass, time::Span};
 
 /// `workflows/<name>/workflow.toml`.
@@ -20,6 +20,27 @@ pub struct Workflow {
     pub output: Option<Value>,
     /// The steps, in the order of the file.
     pub steps: Vec<Step>,
+    /// Steps that follow when everything else is over, however it ended.
+    pub finally: Vec<Step>,
+    /// What starts runs by itself.
+    pub triggers: Vec<Trigger>,
+    /// The run is stopped when it takes longer than this.
+    pub deadline: Option<Span>,
+    /// What a failed step means for the others.
+    pub on_failure: Option<OnFailure>,
+    /// How many runs with the same key may be under way at once.
+    pub concurrency: Option<Concurrency>,
+}
+
+/// What a failed step means for the rest of the run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnFailure {
+    /// Steps that do not need it go on; the run fails at the end.
+    Continue,
+    /// Nothing new begins; what was done stays.
+    Stop,
+    /// Nothing new begins, and what was done is undone where `undo` says how.
+    Undo,
 }
 
 /// A workflow with the files of its folder: everything that its digest covers.
@@ -54,6 +75,22 @@ pub struct Step {
     pub effect: Option<EffectClass>,
     /// The schema file that the output must satisfy.
     pub schema: Option<String>,
+    /// How many of `needs` must be done.
+    pub join: Join,
+    /// Do it again until an expression is true.
+    pub repeat: Option<Repeat>,
+    /// How what it did is taken back.
+    pub undo: Option<Undo>,
+    /// How to find out whether it happened when its reply was lost.
+    pub probe: Option<Probe>,
+    /// What follows a failure of each class, once its retries are used up.
+    pub on: OnClass,
+    /// For how long an equal request need not be asked again.
+    pub cache: Option<Span>,
+    /// How many steps with the same key may be under way at once, over all runs.
+    pub concurrency: Option<Concurrency>,
+    /// How many may begin in a length of time, over all runs.
+    pub rate: Option<Rate>,
     /// Where its keys stand in the file, `id` among them.
     pub at: BTreeMap<String, Position>,
 }
@@ -110,6 +147,13 @@ pub enum StepKind {
     },
     /// `wait = "5d"`.
     Wait(Wait),
+    /// `workflow = "onboard"`: a run of its own, waited for.
+    Workflow {
+        /// The workflow's name.
+        workflow: String,
+        /// Its input: a value with expressions.
+        with: Value,
+    },
 }
 
 impl StepKind {
@@ -123,13 +167,14 @@ impl StepKind {
             Self::Set { .. } => "set",
             Self::Ask { .. } => "ask",
             Self::Wait(_) => "wait",
+            Self::Workflow { .. } => "workflow",
         }
     }
 
     /// Tells whether the step changes or asks the world, so that it has attempts.
     #[must_use]
     pub fn has_effect(&self) -> bool {
-        matches!(self, Self::Agent { .. } | Self::Call { .. } | Self::Run { .. })
+        matches!(self, Self::Agent { .. } | Self::Call { .. } | Self::Run { .. } | Self::Workflow { .. })
     }
 }
 
@@ -140,6 +185,110 @@ pub enum Wait {
     For(String),
     /// A moment or day; may be an expression.
     Until(String),
+    /// An event that somebody emits; one that came since the run's start counts.
+    Event {
+        /// Its name.
+        event: String,
+        /// Only an event for which this expression is true; `event` is what came with it.
+        filter: Option<String>,
+        /// Wait no longer than this: the output is null then.
+        within: Option<Span>,
+    },
+}
+
+/// How many of the steps in `needs` must be done before a step begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Join {
+    /// All of them.
+    #[default]
+    All,
+    /// One of them.
+    Any,
+    /// So many of them.
+    Count(u32),
+}
+
+/// `repeat = { until = "{{ output.ready }}", max = 10, every = "1m" }`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Repeat {
+    /// The expression that ends it; `output` is what the round gave, `round` counts from 1.
+    pub until: String,
+    /// The most rounds, 1 to 1,000; the step fails when the last one is not enough.
+    pub max: u32,
+    /// The pause between rounds.
+    pub every: Option<Span>,
+}
+
+/// `undo = { call = "crm.delete", with = { id = "{{ output.id }}" } }`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Undo {
+    /// `agent`, `call`, `run` or `workflow`; `output` is what the step gave.
+    pub kind: StepKind,
+}
+
+/// `probe = { call = "crm.find", with = { key = "{{ effect.key }}" }, found = "{{ output.total > 0 }}" }`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Probe {
+    /// The connector's name.
+    pub connector: String,
+    /// Its operation; it must only read.
+    pub operation: String,
+    /// What it is given; `request` is what the lost effect was given, `effect.key` its idempotency key.
+    pub with: Value,
+    /// True when the effect did happen; `output` is what the probe gave.
+    pub found: String,
+    /// What the step gives then: a value with expressions; absent: what the probe gave.
+    pub output: Option<Value>,
+}
+
+/// What follows a failure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AfterFailure {
+    /// The step fails.
+    Fail,
+    /// The step counts as skipped.
+    Skip,
+    /// The operator decides: retry, skip, supply the output, or fail.
+    Ask,
+    /// Another attempt, within the bounds of `retry`; then the step fails.
+    Retry,
+}
+
+/// `on_soft`, `on_hard`, `on_business`: what follows a failure of each class.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OnClass {
+    /// When the retries of a soft failure are used up.
+    pub soft: AfterFailure,
+    /// After a hard failure.
+    pub hard: AfterFailure,
+    /// After a business failure.
+    pub business: AfterFailure,
+}
+
+impl Default for OnClass {
+    fn default() -> Self {
+        Self { soft: AfterFailure::Fail, hard: AfterFailure::Fail, business: AfterFailure::Ask }
+    }
+}
+
+/// `concurrency = { key = "{{ input.client }}", max = 1 }`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Concurrency {
+    /// Those with the same key count together; may be an expression. Absent: all of this step, or of this workflow.
+    pub key: Option<String>,
+    /// How many may be under way at once, at least 1.
+    pub max: u32,
+}
+
+/// `rate = { max = 10, per = "1m", key = "..." }`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Rate {
+    /// Those with the same key count together; may be an expression. Absent: all of this step.
+    pub key: Option<String>,
+    /// How many may begin in `per`, at least 1.
+    pub max: u32,
+    /// The length of time.
+    pub per: Span,
 }
 
 /// `for_each = { in = "...", key = "...", where = "...", max_parallel = 4 }`.
@@ -156,7 +305,7 @@ pub struct ForEach {
 }
 
 /// `retry = { attempts = 3, first = "1s", max = "1m" }`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Retry {
     /// Attempts in all, 1 to 20.
     pub attempts: u32,
@@ -164,11 +313,39 @@ pub struct Retry {
     pub first: Span,
     /// Upper bound of every pause.
     pub max: Span,
+    /// How the pauses grow.
+    pub backoff: Backoff,
+    /// Whether each pause is drawn between zero and its bound; without, it is the bound itself.
+    pub jitter: bool,
+    /// Retry only failures with one of these codes; empty: every soft failure.
+    pub on: Vec<String>,
+    /// No attempt begins later than this after the first.
+    pub within: Option<Span>,
+}
+
+/// How the pauses between attempts grow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Backoff {
+    /// Doubles: 1, 2, 4, 8 ...
+    #[default]
+    Exponential,
+    /// Grows by the first: 1, 2, 3, 4 ...
+    Linear,
+    /// Stays.
+    Fixed,
 }
 
 impl Default for Retry {
     fn default() -> Self {
-        Self { attempts: 3, first: Span::seconds(1), max: Span::seconds(60) }
+        Self {
+            attempts: 3,
+            first: Span::seconds(1),
+            max: Span::seconds(60),
+            backoff: Backoff::Exponential,
+            jitter: true,
+            on: Vec::new(),
+            within: None,
+        }
     }
 }
 

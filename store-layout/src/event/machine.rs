@@ -1,8 +1,10 @@
 //! What happens to a machine and to no run: the kinds of its log.
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
-use crate::{RunId, passage::Passage};
+use crate::{CommandId, RunId, passage::Passage};
 
 /// No state changes: what was asked can not be done.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -49,4 +51,44 @@ pub struct RunParked {
     pub run: RunId,
     /// Why it can not be followed, for a person.
     pub message: String,
+}
+
+/// The event was offered to the runs that wait for its name, and to triggers.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct EventReceived {
+    /// Names this one event: the id of the command that brought it.
+    pub event: CommandId,
+    /// Its name.
+    pub name: String,
+    /// What came with it.
+    pub data: Value,
+    /// Who or what emitted it.
+    pub by: String,
+    /// The only run it is for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run: Option<RunId>,
+}
+
+/// A trigger was due, or saw what it waits for, and started a run or not.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TriggerFired {
+    /// The workflow.
+    pub workflow: String,
+    /// The trigger's name in it.
+    pub trigger: String,
+    /// The time that was due, for triggers that go by time.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "crate::time::option_at")]
+    pub due: Option<Timestamp>,
+    /// The event, the file or the run that it saw.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub saw: Option<String>,
+    /// The text that keeps it from being started twice.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dedupe: Option<String>,
+    /// The run that was started.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run: Option<RunId>,
+    /// Why none was started.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub left_out: Option<String>,
 }

@@ -15,11 +15,16 @@ use serde_json::{Map, Value};
 pub use gate::{
     AskAnswered, AskOpened, GateApproved, GateClass, GateDenied, GateEdited, GateExpired, GateOpened, RequestWithdrawn,
 };
-pub use machine::{CommandRefused, JournalRepaired, PassageAdded, RunParked};
-pub use run::{PlannedStep, RunCanceled, RunFailed, RunStarted, RunSucceeded};
+pub use machine::{CommandRefused, EventReceived, JournalRepaired, PassageAdded, RunParked, TriggerFired};
+pub use run::{
+    Fired, Origin, Parent, PlannedStep, RunCanceled, RunFailed, RunMigrated, RunStarted, RunStopping, RunSucceeded,
+    SignalReceived, StopCause,
+};
 pub use step::{
-    ArtifactRef, AttemptFailed, AttemptStarted, AttemptSucceeded, AttemptUnknown, FailureClass, FileWritten, Item,
-    PassageRemembered, StepExpanded, StepFailed, StepSkipped, StepSucceeded, TimerFired, TimerSet, Usage,
+    ArtifactRef, AttemptFailed, AttemptReused, AttemptStarted, AttemptSucceeded, AttemptUnknown, FailureClass,
+    FailureDecided, FailureDecision, FileWritten, Item, LeaseAsked, LeaseGranted, PassageRemembered, ProbeFailed,
+    ProbeStarted, RateShare, Share, SignalTaken, StepExpanded, StepFailed, StepRepeated, StepSkipped, StepSucceeded,
+    Then, TimerFired, TimerSet, UndoFailed, UndoStarted, UndoSucceeded, UndoUnknown, Usage, WaitOpened,
 };
 
 use crate::{CommandId, StepId};
@@ -153,6 +158,42 @@ bodies! {
     TimerFired(TimerFired) = "timer.fired"/1;
     /// A step remembered a passage.
     PassageRemembered(PassageRemembered) = "passage.remembered"/1;
+    /// Nothing new begins any more; what was done may be taken back.
+    RunStopping(RunStopping) = "run.stopping"/1;
+    /// The run follows another version of its definition from here on.
+    RunMigrated(RunMigrated) = "run.migrated"/1;
+    /// An event reached the run; kept until a `wait` takes it.
+    SignalReceived(SignalReceived) = "signal.received"/1;
+    /// A `wait` took a signal.
+    SignalTaken(SignalTaken) = "signal.taken"/1;
+    /// A `wait` for an event begins.
+    WaitOpened(WaitOpened) = "wait.opened"/1;
+    /// A `repeat` step goes into its next round.
+    StepRepeated(StepRepeated) = "step.repeated"/1;
+    /// The result of an earlier run was taken over.
+    AttemptReused(AttemptReused) = "attempt.reused"/1;
+    /// The operator decided what a failure means.
+    FailureDecided(FailureDecided) = "failure.decided"/1;
+    /// A share of a concurrency key or a rate was asked for.
+    LeaseAsked(LeaseAsked) = "lease.asked"/1;
+    /// The share is held.
+    LeaseGranted(LeaseGranted) = "lease.granted"/1;
+    /// The other side is asked whether a lost effect happened.
+    ProbeStarted(ProbeStarted) = "probe.started"/1;
+    /// The probe did not find out.
+    ProbeFailed(ProbeFailed) = "probe.failed"/1;
+    /// The intent to take an effect back: durable before it leaves.
+    UndoStarted(UndoStarted) = "undo.started"/1;
+    /// The effect was taken back.
+    UndoSucceeded(UndoSucceeded) = "undo.succeeded"/1;
+    /// The effect was not taken back.
+    UndoFailed(UndoFailed) = "undo.failed"/1;
+    /// Nobody knows whether it was taken back; a person decides.
+    UndoUnknown(UndoUnknown) = "undo.unknown"/1;
+    /// In a machine's log: an event was emitted.
+    EventReceived(EventReceived) = "event.received"/1;
+    /// In a machine's log: a trigger was due.
+    TriggerFired(TriggerFired) = "trigger.fired"/1;
     /// In a machine's log: a command was refused; nothing changed.
     CommandRefused(CommandRefused) = "command.refused"/1;
     /// In a machine's log: a person's passage was remembered.

@@ -1,6 +1,6 @@
 //! Events in words, for histories on a screen.
 
-use crate::event::{Body, Event};
+use crate::event::{Body, Event, FailureDecision};
 
 /// The short name of what happened, for a column.
 #[must_use]
@@ -55,6 +55,54 @@ pub fn describe(event: &Event) -> String {
         Body::TimerSet(e) => format!("waits until {}", crate::time::short(e.until)),
         Body::TimerFired(_) => "the time has come".to_owned(),
         Body::PassageRemembered(e) => format!("remembered: {}", first_words(&e.passage.text)),
+        Body::RunStopping(e) => {
+            format!("stops: {}{}", e.message, if e.undo { "; what was done is taken back" } else { "" })
+        }
+        Body::RunMigrated(e) => {
+            format!("moved by {} to definition {}", e.by, crate::text::brief(&e.definition, 12))
+        }
+        Body::SignalReceived(e) => format!("event {} from {}", e.name, e.by),
+        Body::SignalTaken(_) => "the event has come".to_owned(),
+        Body::WaitOpened(e) => {
+            let until = e.until.map_or(String::new(), |at| format!(", until {}", crate::time::short(at)));
+            format!("waits for event {}{until}", e.event)
+        }
+        Body::StepRepeated(e) => format!("round {}", e.round),
+        Body::AttemptReused(e) => format!("taken over from run {}", e.from.short()),
+        Body::FailureDecided(e) => {
+            let what = match e.decision {
+                FailureDecision::Retry => "another attempt",
+                FailureDecision::Skip => "skipped",
+                FailureDecision::Output => "output supplied",
+                FailureDecision::Fail => "failed",
+            };
+            format!("{} decided: {what}{}", e.by, why(&e.comment))
+        }
+        Body::LeaseAsked(e) => {
+            let key = e.concurrency.as_ref().map(|s| &s.key).or(e.rate.as_ref().map(|r| &r.key));
+            format!("waits for its turn ({})", key.map_or("", String::as_str))
+        }
+        Body::LeaseGranted(_) => "its turn has come".to_owned(),
+        Body::ProbeStarted(e) => format!("asks whether it happened: {}", e.effect.request.name()),
+        Body::ProbeFailed(e) => format!("could not find out whether it happened: {}", e.message),
+        Body::UndoStarted(e) => {
+            format!("takes it back, attempt {}: {}", event.attempt.unwrap_or(1), e.effect.request.name())
+        }
+        Body::UndoSucceeded(_) => "taken back".to_owned(),
+        Body::UndoFailed(e) => {
+            let next = e.retry_at.map_or(String::new(), |at| format!("; next attempt {}", crate::time::short(at)));
+            format!("not taken back ({}): {}{next}", e.code, e.message)
+        }
+        Body::UndoUnknown(e) => format!("unknown whether it was taken back: {}", e.message),
+        Body::EventReceived(e) => format!("event {} from {}", e.name, e.by),
+        Body::TriggerFired(e) => {
+            let what = match (&e.run, &e.left_out) {
+                (Some(run), _) => format!("started run {}", run.short()),
+                (None, Some(why)) => format!("left out: {why}"),
+                (None, None) => "left out".to_owned(),
+            };
+            format!("{} trigger {}: {what}", e.workflow, e.trigger)
+        }
         Body::CommandRefused(e) => format!("{} by {} refused ({}): {}", e.verb, e.by, e.code, e.message),
         Body::PassageAdded(e) => format!("remembered: {}", first_words(&e.passage.text)),
         Body::JournalRepaired(e) => {

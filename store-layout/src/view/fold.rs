@@ -442,6 +442,28 @@ fn advance(slot: &mut SlotView, event: &Event) {
             SlotState::Timer
         }
         Body::TimerFired(_) => SlotState::Done,
+        Body::WaitOpened(wait) => {
+            note = Some(format!("event {}", wait.event));
+            SlotState::Timer
+        }
+        Body::SignalTaken(signal) => {
+            slot.output = Some(signal.output.clone());
+            SlotState::Done
+        }
+        Body::AttemptReused(reused) => {
+            slot.output = Some(reused.output.clone());
+            note = Some(format!("taken over from {}", reused.from.short()));
+            SlotState::Done
+        }
+        Body::LeaseAsked(_) => {
+            note = Some("waits for its turn".to_owned());
+            SlotState::Timer
+        }
+        Body::LeaseGranted(_) => SlotState::Todo,
+        Body::StepRepeated(round) => {
+            note = Some(format!("round {}", round.round));
+            if round.at.is_some() { SlotState::Timer } else { SlotState::Todo }
+        }
         _ => slot.state,
     };
     slot.note = note;

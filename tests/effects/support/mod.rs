@@ -105,6 +105,8 @@ pub(crate) fn job(doer: Doer, request: Request, class: EffectClass) -> Job {
         step: "do_it".parse().unwrap(),
         iteration: Some("INV-2043".to_owned()),
         definition: "0".repeat(40),
+        ordinal: 0,
+        purpose: cairn_store_layout::payload::Purpose::Step,
         pin: None,
         class,
         request,
@@ -145,6 +147,7 @@ pub(crate) fn set_schema(job: &mut Job, file: &str) {
         Request::Agent { schema, .. } | Request::Call { schema, .. } | Request::Run { schema, .. } => {
             *schema = Some(file.to_owned());
         }
+        Request::Workflow { .. } => panic!("a child run has no schema"),
     }
 }
 

@@ -60,6 +60,9 @@ impl Bench {
             by: "test".to_owned(),
             machine: MachineId::new("mabcdefghi").expect("a machine id"),
             steps: plan.listed().to_vec(),
+            parent: None,
+            origin: None,
+            fired: None,
         };
         let event = Event { at, step: None, iteration: None, attempt: None, cause: None, body: start.clone().into() };
         let state = State::begin(plan.clone(), &start, at);
