@@ -19,7 +19,7 @@ use serde_json::Value;
 use super::{Driver, DriverError, adopt::Patience, live::Live};
 use crate::store::{
     definitions::{self, PinError, Pins},
-    fsutil, inbox,
+    disk, fsutil, inbox,
 };
 
 /// Why a command is refused.
@@ -112,7 +112,7 @@ impl Driver {
         let path = self.store.path(&format!("{}/inbox.{}.{name}", paths::QUARANTINE, digest.short()));
         fsutil::create_dirs(&self.store.path(paths::QUARANTINE))?;
         // a second name, because the file may be of any size
-        match std::fs::hard_link(from, &path) {
+        match disk::link(from, &path) {
             Err(e) if e.kind() != std::io::ErrorKind::AlreadyExists => Ok(fsutil::write(&path, bytes)?),
             _ => Ok(fsutil::sync_dir(&self.store.path(paths::QUARANTINE))?),
         }

@@ -195,7 +195,7 @@ impl Driver {
 
     /// Makes sure that the card of this machine is there and goes with the next commit.
     fn introduce(&mut self) -> Result<(), DriverError> {
-        identity::write_card(&self.store, &self.machine)?;
+        identity::write_card(&self.store, &self.machine, self.clock.now())?;
         let card = cairn_store_layout::paths::machine(&self.machine);
         if self.repo.blob_of(&card, None)?.is_none() {
             self.log.since.told.push(format!("machine {} joined", self.machine));

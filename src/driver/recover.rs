@@ -23,6 +23,7 @@ use super::{Driver, DriverError, Parked, live::Live, wake::Report};
 use crate::store::{
     artifacts::{self, Keep},
     definitions::Pins,
+    disk,
     fsutil::{self, At as _},
     journal::Recovered,
 };
@@ -215,7 +216,7 @@ impl Driver {
                 }
                 let run = path.file_stem().and_then(|s| s.to_str()).and_then(|s| RunId::new(s).ok());
                 let Some(run) = run else { continue };
-                if !ends(&tail(&path).at("read", &path)?) {
+                if !ends(&disk::read_with(&path, || tail(&path)).at("read", &path)?) {
                     found.push(run);
                 }
             }

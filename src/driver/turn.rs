@@ -1,11 +1,14 @@
 //! One turn of the loop: lines that become durable together, and what is carried out after.
 
-use std::{collections::BTreeMap, fs::OpenOptions, io::Write as _};
+use std::collections::BTreeMap;
 
 use cairn_kernel::Effect;
 
 use super::{Driver, DriverError};
-use crate::store::fsutil;
+use crate::store::{
+    disk::DiskFile,
+    fsutil::{self, At as _},
+};
 
 /// What one turn gathered.
 #[derive(Debug, Default)]
@@ -40,8 +43,8 @@ impl Driver {
             // only a first record makes the file: one that somebody removed would begin in the middle, and its
             // next commit would drop what came before; the next start brings it back whole
             let begins = text.starts_with("{\"n\":0,");
-            let append = || OpenOptions::new().create(begins).append(true).open(&path)?.write_all(text.as_bytes());
-            append().map_err(|source| fsutil::FsError { doing: "append to", path: path.clone(), source })?;
+            let append = || DiskFile::open_append(&path, begins)?.append(text.as_bytes());
+            append().at("append to", &path)?;
         }
         Ok(())
     }

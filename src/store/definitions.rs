@@ -16,7 +16,10 @@ use cairn_store_layout::{
     paths,
 };
 
-use super::git::{BlobId, GitError, ReadLimits, Repo, TreeId};
+use super::{
+    disk,
+    git::{BlobId, GitError, ReadLimits, Repo, TreeId},
+};
 
 /// The file that defines a workflow, inside its folder.
 pub const WORKFLOW_TOML: &str = "workflow.toml";
@@ -279,7 +282,6 @@ fn text_of(path: &str, bytes: &[u8]) -> Result<String, PinError> {
 fn folders_in(root: &Path, folder: &str) -> std::io::Result<Vec<String>> {
     let mut names = Vec::new();
     for entry in listing(&root.join(folder))? {
-        let entry = entry?;
         if entry.file_type()?.is_dir()
             && let Some(name) = entry.file_name().to_str()
             && !name.starts_with('.')
@@ -295,7 +297,6 @@ fn folders_in(root: &Path, folder: &str) -> std::io::Result<Vec<String>> {
 fn files_below(root: &Path, folder: &str) -> std::io::Result<BTreeMap<String, Vec<u8>>> {
     let mut files = BTreeMap::new();
     for entry in listing(&root.join(folder))? {
-        let entry = entry?;
         let name = entry.file_name();
         let Some(name) = name.to_str().filter(|n| !n.starts_with('.') && !n.ends_with('~')) else { continue };
         let path = format!("{folder}/{name}");
@@ -303,7 +304,7 @@ fn files_below(root: &Path, folder: &str) -> std::io::Result<BTreeMap<String, Ve
         if kind.is_dir() {
             files.extend(files_below(root, &path)?);
         } else if kind.is_file() {
-            match std::fs::read(entry.path()) {
+            match disk::read(&entry.path()) {
                 Ok(bytes) => drop(files.insert(path, bytes)),
                 // an editor's, and gone again
                 Err(e) if e.kind() == std::io::ErrorKind::NotFound => {}
@@ -315,9 +316,9 @@ fn files_below(root: &Path, folder: &str) -> std::io::Result<BTreeMap<String, Ve
 }
 
 /// The entries of a folder; none when it does not exist.
-fn listing(dir: &Path) -> std::io::Result<Vec<std::io::Result<std::fs::DirEntry>>> {
-    match std::fs::read_dir(dir) {
-        Ok(entries) => Ok(entries.collect()),
+fn listing(dir: &Path) -> std::io::Result<Vec<std::fs::DirEntry>> {
+    match disk::list(dir) {
+        Ok(entries) => Ok(entries),
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(Vec::new()),
         Err(e) => Err(e),
     }

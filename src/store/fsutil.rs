@@ -5,11 +5,15 @@
 //! page cache can no longer be trusted.
 
 use std::{
-    fs::{self, File, Permissions},
-    io::{self, Write as _},
-    os::unix::fs::PermissionsExt as _,
+    fs, io,
     path::{Path, PathBuf},
 };
+
+pub use super::disk::is_temporary;
+use super::disk::{self, Temporary};
+
+/// Readable and writable for all whom the umask does not exclude: it takes away what the operator wants gone.
+const MODE: u32 = 0o666;
 
 /// What the operating system refused, with the path.
 #[derive(Debug, thiserror::Error)]
@@ -63,8 +67,8 @@ pub fn write(path: &Path, bytes: &[u8]) -> FsResult<()> {
     let dir = parent(path);
     create_dirs(dir)?;
     let file = prepared(dir, bytes)?;
-    file.as_file().sync_all().at("sync", path)?;
-    file.persist(path).map_err(|e| e.error).at("write", path)?;
+    file.file().sync_all().at("sync", path)?;
+    file.persist(path).at("write", path)?;
     sync_dir(dir)
 }
 
@@ -76,14 +80,14 @@ pub fn write_new(path: &Path, bytes: &[u8]) -> FsResult<bool> {
     let dir = parent(path);
     create_dirs(dir)?;
     let file = prepared(dir, bytes)?;
-    file.as_file().sync_all().at("sync", path)?;
-    match file.persist_noclobber(path) {
-        Ok(_) => {
+    file.file().sync_all().at("sync", path)?;
+    match file.persist_new(path) {
+        Ok(()) => {
             sync_dir(dir)?;
             Ok(true)
         }
-        Err(e) if e.error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
-        Err(e) => Err(e.error).at("write", path),
+        Err(e) if e.kind() == io::ErrorKind::AlreadyExists => Ok(false),
+        Err(e) => Err(e).at("write", path),
     }
 }
 
@@ -93,9 +97,8 @@ pub fn write_new(path: &Path, bytes: &[u8]) -> FsResult<bool> {
 /// When the system refuses.
 pub fn write_derived(path: &Path, bytes: &[u8]) -> FsResult<()> {
     let dir = parent(path);
-    fs::create_dir_all(dir).at("create", dir)?;
-    prepared(dir, bytes)?.persist(path).map_err(|e| e.error).at("write", path)?;
-    Ok(())
+    make_dirs(dir, Names::MayBeLost)?;
+    prepared(dir, bytes)?.persist(path).at("write", path)
 }
 
 /// Removes a file durably; `false` when there was none.
@@ -103,7 +106,7 @@ pub fn write_derived(path: &Path, bytes: &[u8]) -> FsResult<()> {
 /// # Errors
 /// When the system refuses.
 pub fn remove(path: &Path) -> FsResult<bool> {
-    match fs::remove_file(path) {
+    match disk::unlink(path) {
         Ok(()) => {
             sync_dir(parent(path))?;
             Ok(true)
@@ -118,7 +121,7 @@ pub fn remove(path: &Path) -> FsResult<bool> {
 /// # Errors
 /// When the system refuses.
 pub fn read(path: &Path) -> FsResult<Option<Vec<u8>>> {
-    match fs::read(path) {
+    match disk::read(path) {
         Ok(bytes) => Ok(Some(bytes)),
         Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(e) => Err(e).at("read", path),
@@ -130,18 +133,7 @@ pub fn read(path: &Path) -> FsResult<Option<Vec<u8>>> {
 /// # Errors
 /// When the system refuses, or a part of the path is a file.
 pub fn create_dirs(dir: &Path) -> FsResult<()> {
-    if dir.is_dir() {
-        return Ok(());
-    }
-    let above = parent(dir);
-    if above != dir {
-        create_dirs(above)?;
-    }
-    match fs::create_dir(dir) {
-        Ok(()) => sync_dir(above),
-        Err(e) if e.kind() == io::ErrorKind::AlreadyExists && dir.is_dir() => Ok(()),
-        Err(e) => Err(e).at("create", dir),
-    }
+    make_dirs(dir, Names::Durable)
 }
 
 /// Makes names in a folder durable.
@@ -149,7 +141,7 @@ pub fn create_dirs(dir: &Path) -> FsResult<()> {
 /// # Errors
 /// When the system refuses.
 pub fn sync_dir(dir: &Path) -> FsResult<()> {
-    File::open(dir).and_then(|d| d.sync_all()).at("sync", dir)
+    disk::sync_dir(dir).at("sync", dir)
 }
 
 /// The entries of a folder by name, sorted; none when there is no such folder.
@@ -157,25 +149,14 @@ pub fn sync_dir(dir: &Path) -> FsResult<()> {
 /// # Errors
 /// When the system refuses.
 pub fn list(dir: &Path) -> FsResult<Vec<fs::DirEntry>> {
-    let entries = match fs::read_dir(dir) {
+    let mut all = match disk::list(dir) {
         Ok(entries) => entries,
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         Err(e) => return Err(e).at("list", dir),
     };
-    let mut all = entries.collect::<io::Result<Vec<_>>>().at("list", dir)?;
     all.sort_by_key(fs::DirEntry::file_name);
     Ok(all)
 }
-
-/// Tells whether `name` is that of a file that was being written: when its writer has died, nobody
-/// will ever look at it again.
-#[must_use]
-pub fn is_temporary(name: &str) -> bool {
-    name.starts_with(TEMPORARY.0) && name.ends_with(TEMPORARY.1)
-}
-
-/// How names of unfinished files begin and end.
-const TEMPORARY: (&str, &str) = (".cairn-", ".tmp");
 
 fn parent(path: &Path) -> &Path {
     match path.parent() {
@@ -185,15 +166,32 @@ fn parent(path: &Path) -> &Path {
     }
 }
 
-/// A hidden temporary file, so that nobody who looks for `*.json` or `*.toml` finds half of one.
-fn prepared(dir: &Path, bytes: &[u8]) -> FsResult<tempfile::NamedTempFile> {
-    let mut file = tempfile::Builder::new()
-        .prefix(TEMPORARY.0)
-        .suffix(TEMPORARY.1)
-        .permissions(Permissions::from_mode(0o666)) // the umask takes away what the operator wants gone
-        .tempfile_in(dir)
-        .at("write into", dir)?;
-    file.write_all(bytes).at("write", file.path())?;
+/// Whether a folder that was made is one after a power cut, too.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Names {
+    Durable,
+    MayBeLost,
+}
+
+fn make_dirs(dir: &Path, names: Names) -> FsResult<()> {
+    if dir.is_dir() {
+        return Ok(());
+    }
+    let above = parent(dir);
+    if above != dir {
+        make_dirs(above, names)?;
+    }
+    match disk::make_dir(dir) {
+        Ok(()) if names == Names::Durable => sync_dir(above),
+        Ok(()) => Ok(()),
+        Err(e) if e.kind() == io::ErrorKind::AlreadyExists && dir.is_dir() => Ok(()),
+        Err(e) => Err(e).at("create", dir),
+    }
+}
+
+fn prepared(dir: &Path, bytes: &[u8]) -> FsResult<Temporary> {
+    let file = Temporary::new_in(dir, MODE).at("write into", dir)?;
+    file.file().write_at(bytes, 0).at("write", file.path())?;
     Ok(file)
 }
 

@@ -16,7 +16,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Store,
+    Store, disk,
     error::{Result, StoreError},
     fsutil::{self, At as _},
     random,
@@ -27,7 +27,15 @@ use super::{
 /// # Errors
 /// When there is no place for it, or it can not be read or written.
 pub fn ensure(store: &Store) -> Result<MachineId> {
-    ensure_in(&state_home()?, store.root(), store.id())
+    ensure_at(&state_home()?, store)
+}
+
+/// Like [`ensure`], with the identities of machines in `home`.
+///
+/// # Errors
+/// When they can not be read or written.
+pub fn ensure_at(home: &Path, store: &Store) -> Result<MachineId> {
+    ensure_in(home, store.root(), store.id())
 }
 
 /// Returns this machine's id for `store` if it has one; writes nothing.
@@ -42,14 +50,14 @@ pub fn known(store: &Store) -> Result<Option<MachineId>> {
 ///
 /// # Errors
 /// When the file system refuses.
-pub fn write_card(store: &Store, machine: &MachineId) -> Result<bool> {
+pub fn write_card(store: &Store, machine: &MachineId, joined: Timestamp) -> Result<bool> {
     let path = store.path(&paths::machine(machine));
     if path.exists() {
         return Ok(false);
     }
     let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     let name = Some(name.trim().to_owned()).filter(|n| !n.is_empty()).unwrap_or_else(|| "unnamed".to_owned());
-    let card = MachineCard { id: machine.clone(), name, joined: Timestamp::now() };
+    let card = MachineCard { id: machine.clone(), name, joined };
     let text = toml::to_string(&card).expect("a card holds only text");
     Ok(fsutil::write_new(&path, text.as_bytes())?)
 }
@@ -134,7 +142,7 @@ fn ensure_in(home: &Path, root: &Path, id: &StoreId) -> Result<MachineId> {
         toml::to_string(&binding).map_err(|e| StoreError::BadIdentity { file: file.clone(), why: e.to_string() })?;
     if !fsutil::write_new(&file, text.as_bytes())? {
         // somebody else was first by a moment; there is one file a path, so theirs is ours
-        let bytes = std::fs::read(&file).at("read", &file)?;
+        let bytes = disk::read(&file).at("read", &file)?;
         let theirs: Binding =
             toml::from_slice(&bytes).map_err(|e| StoreError::BadIdentity { file: file.clone(), why: e.to_string() })?;
         mark(root, &theirs.machine)?;

@@ -14,7 +14,7 @@ use cairn_store_layout::{
 use jiff::Timestamp;
 
 use super::{
-    Store,
+    Store, disk,
     error::Result,
     fsutil::{self, At as _},
     random,
@@ -30,7 +30,14 @@ const REASON_BYTES_MAX: usize = 16 * 1024;
 /// # Errors
 /// When the file system refuses; nothing was asked then.
 pub fn submit(store: &Store, machine: &MachineId, verb: Verb, by: &str) -> Result<CommandId> {
-    let at = Timestamp::now();
+    submit_at(store, machine, verb, by, Timestamp::now())
+}
+
+/// Like [`submit`], at a moment of the caller's.
+///
+/// # Errors
+/// As [`submit`].
+pub fn submit_at(store: &Store, machine: &MachineId, verb: Verb, by: &str, at: Timestamp) -> Result<CommandId> {
     let millis = u64::try_from(at.as_millisecond()).unwrap_or_default();
     let id = CommandId::new(ulid_from(millis, random())).expect("a ulid is a command id");
     let command = Command { schema: SCHEMA.to_owned(), id: id.clone(), at, by: by.to_owned(), verb };
@@ -98,7 +105,8 @@ pub fn bytes(path: &Path) -> std::result::Result<Option<Vec<u8>>, fsutil::FsErro
         Err(errno) => return Err(errno).at("open", path),
     };
     let mut bytes = Vec::new();
-    file.take(COMMAND_BYTES_MAX as u64 + 1).read_to_end(&mut bytes).at("read", path)?;
+    let read = || file.take(COMMAND_BYTES_MAX as u64 + 1).read_to_end(&mut bytes);
+    disk::read_with(path, read).at("read", path)?;
     Ok(Some(bytes))
 }
 

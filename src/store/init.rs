@@ -5,7 +5,7 @@
 //! decide. When something goes wrong half way, what was made is removed again.
 
 use std::{
-    fs::{self, File},
+    fs,
     path::{Path, PathBuf},
 };
 
@@ -19,7 +19,7 @@ use include_dir::{Dir, include_dir};
 use jiff::Timestamp;
 
 use super::{
-    Store,
+    Store, disk,
     error::{Result, StoreError},
     fsutil::{self, At as _},
     git::{Change, CommitPlan, Content, Identity, InitOptions, Repo},
@@ -49,6 +49,14 @@ pub struct Made {
 /// When `dir` is a store already or holds anything else, lies on a network file system, or the
 /// system refuses.
 pub fn init(dir: &Path, demo: bool) -> Result<Made> {
+    init_at(&identity::state_home()?, dir, demo)
+}
+
+/// Like [`init`], with the identities of machines in `home`.
+///
+/// # Errors
+/// As [`init`].
+pub fn init_at(home: &Path, dir: &Path, demo: bool) -> Result<Made> {
     if dir.join(paths::STORE_TOML).exists() {
         return Err(StoreError::AlreadyAStore { root: dir.canonicalize().at("resolve", dir)? });
     }
@@ -59,7 +67,7 @@ pub fn init(dir: &Path, demo: bool) -> Result<Made> {
     }
     fsutil::create_dirs(dir)?;
     let root = dir.canonicalize().at("resolve", dir)?;
-    let made = make(&root, demo);
+    let made = make(home, &root, demo);
     if made.is_err() {
         // The first error is the one worth reporting. All that is in the folder is ours.
         let _ = clear(&root, existed);
@@ -76,7 +84,7 @@ pub fn demo_files() -> Vec<(&'static str, &'static [u8])> {
     files
 }
 
-fn make(root: &Path, demo: bool) -> Result<Made> {
+fn make(home: &Path, root: &Path, demo: bool) -> Result<Made> {
     if let Some(kind) = lock::network_disk(root)? {
         return Err(StoreError::NetworkDisk { root: root.to_owned(), kind });
     }
@@ -93,8 +101,8 @@ fn make(root: &Path, demo: bool) -> Result<Made> {
     let text = format!("# Names this store for ever. `format` and `id` are not for editing.\n{text}");
     fsutil::write(&root.join(paths::STORE_TOML), text.as_bytes())?;
     let store = Store::open(root)?;
-    let machine = identity::ensure(&store)?;
-    identity::write_card(&store, &machine)?;
+    let machine = identity::ensure_at(home, &store)?;
+    identity::write_card(&store, &machine, now)?;
     fsutil::write(&root.join(".gitignore"), gitignore().as_bytes())?;
     fsutil::write(&root.join(".gitattributes"), gitattributes().as_bytes())?;
     fsutil::write(&root.join("README.md"), README.as_bytes())?;
@@ -114,8 +122,7 @@ fn make(root: &Path, demo: bool) -> Result<Made> {
             workflows.extend(path.strip_prefix("workflows/").and_then(|p| p.strip_suffix("/workflow.toml")));
         }
         // one sync for all of them: they are committed from the work tree in a moment
-        let dir = File::open(root).at("open", root)?;
-        rustix::fs::syncfs(&dir).at("sync", root)?;
+        disk::sync_fs(root).at("sync", root)?;
         let paths: Vec<String> = demo.iter().map(|(path, _)| (*path).to_owned()).collect();
         plans.push(plan(&format!("demo: {}", workflows.join(", ")), &machine, now, &paths));
         files.extend(paths);

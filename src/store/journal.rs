@@ -5,9 +5,7 @@
 //! journal is poisoned: nothing more is acknowledged by this process, and no sync is ever retried.
 
 use std::{
-    fs::{File, OpenOptions},
     io,
-    os::unix::fs::FileExt as _,
     path::{Path, PathBuf},
 };
 
@@ -16,7 +14,10 @@ use cairn_store_layout::{
     paths,
 };
 
-use super::fsutil;
+use super::{
+    disk::{self, DiskFile},
+    fsutil,
+};
 
 /// The most entries of one write.
 pub const GROUP_MAX: usize = 256;
@@ -71,13 +72,27 @@ pub struct Recovered {
     pub repairs: Vec<Repair>,
 }
 
+/// How a journal is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct JournalOptions {
+    /// How large a new segment is, in bytes, unless one write needs more.
+    pub segment_bytes: usize,
+}
+
+impl Default for JournalOptions {
+    fn default() -> Self {
+        Self { segment_bytes: SEGMENT_BYTES }
+    }
+}
+
 /// The journal of one machine, owned by the kernel that holds the lock.
 #[derive(Debug)]
 pub struct Journal {
     root: PathBuf,
+    options: JournalOptions,
     segment: u64,
     oldest: u64,
-    file: File,
+    file: DiskFile,
     offset: usize,
     size: usize,
     next: u64,
@@ -92,6 +107,14 @@ impl Journal {
     /// # Errors
     /// When the disk refuses, or something that was acknowledged is damaged: nothing is changed then.
     pub fn open(root: &Path) -> Result<(Self, Recovered), JournalError> {
+        Self::open_with(root, JournalOptions::default())
+    }
+
+    /// Like [`Journal::open`], with segments of another size from now on.
+    ///
+    /// # Errors
+    /// As [`Journal::open`].
+    pub fn open_with(root: &Path, options: JournalOptions) -> Result<(Self, Recovered), JournalError> {
         let dir = root.join(paths::JOURNAL);
         // with its name: a journal that a power cut takes away whole was never durable
         fsutil::create_dirs(&dir).map_err(|e| fail("make the folder of", &dir, e.source))?;
@@ -102,7 +125,7 @@ impl Journal {
         for (position, number) in numbers.iter().enumerate() {
             let relative = paths::segment(*number);
             let path = root.join(&relative);
-            let bytes = std::fs::read(&path).map_err(|e| fail("read", &path, e))?;
+            let bytes = disk::read(&path).map_err(|e| fail("read", &path, e))?;
             let seen = scan(&bytes, after.as_ref().map(|(n, h)| (*n, h.as_str())));
             end = seen.end;
             match seen.tail {
@@ -128,17 +151,18 @@ impl Journal {
         let (segment, file, size) = match numbers.last() {
             Some(number) => {
                 let path = root.join(paths::segment(*number));
-                let file = OpenOptions::new().write(true).open(&path).map_err(|e| fail("open", &path, e))?;
+                let file = DiskFile::open(&path, false).map_err(|e| fail("open", &path, e))?;
                 // a kernel that was killed between its write and its sync left entries that are read here but
                 // are not on the disk yet; from now on they are relied upon
                 file.sync_data().map_err(|e| fail("sync", &path, e))?;
-                let size = file.metadata().map_err(|e| fail("open", &path, e))?.len();
+                let size = file.file().metadata().map_err(|e| fail("open", &path, e))?.len();
                 (*number, file, usize::try_from(size).unwrap_or(0))
             }
-            None => (1, create(root, 1, SEGMENT_BYTES)?, SEGMENT_BYTES),
+            None => (1, create(root, 1, options.segment_bytes)?, options.segment_bytes),
         };
         let journal = Self {
             root: root.to_owned(),
+            options,
             segment,
             oldest,
             file,
@@ -184,7 +208,7 @@ impl Journal {
             self.rotate(bytes.len())?;
         }
         let path = self.path();
-        self.file.write_all_at(&bytes, self.offset as u64).map_err(|e| fail("write to", &path, e))?;
+        self.file.write_at(&bytes, self.offset as u64).map_err(|e| fail("write to", &path, e))?;
         self.file.sync_data().map_err(|e| fail("sync", &path, e))?;
         self.offset += bytes.len();
         self.next = next;
@@ -195,7 +219,7 @@ impl Journal {
 
     /// Begins a new segment with room for `bytes`.
     fn rotate(&mut self, bytes: usize) -> Result<(), JournalError> {
-        let size = SEGMENT_BYTES.max(bytes);
+        let size = self.options.segment_bytes.max(bytes);
         self.file = create(&self.root, self.segment + 1, size)?;
         self.segment += 1;
         self.offset = 0;
@@ -209,11 +233,10 @@ impl Journal {
     /// # Errors
     /// When the disk refuses.
     pub fn forget(&mut self) -> Result<(), JournalError> {
-        if self.segment == self.oldest && self.offset < SEGMENT_BYTES / 2 {
+        if self.segment == self.oldest && self.offset < self.options.segment_bytes / 2 {
             return Ok(());
         }
-        let root = File::open(&self.root).map_err(|e| fail("open", &self.root, e))?;
-        rustix::fs::syncfs(&root).map_err(|e| fail("sync", &self.root, e.into()))?;
+        disk::sync_fs(&self.root).map_err(|e| fail("sync", &self.root, e))?;
         if self.offset > 0 {
             self.rotate(0)?;
             // the chain must not be lost with the segments: the first entry of the new one carries it on
@@ -240,8 +263,8 @@ fn fail(doing: &'static str, path: &Path, source: io::Error) -> JournalError {
 /// The numbers of the segments, oldest first.
 fn segments(dir: &Path) -> Result<Vec<u64>, JournalError> {
     let mut numbers = Vec::new();
-    for entry in std::fs::read_dir(dir).map_err(|e| fail("list", dir, e))? {
-        let name = entry.map_err(|e| fail("list", dir, e))?.file_name();
+    for entry in disk::list(dir).map_err(|e| fail("list", dir, e))? {
+        let name = entry.file_name();
         let number = name.to_str().and_then(|n| n.strip_suffix(".jsonl")).and_then(|n| n.parse::<u64>().ok());
         numbers.extend(number);
     }
@@ -250,25 +273,25 @@ fn segments(dir: &Path) -> Result<Vec<u64>, JournalError> {
 }
 
 /// Makes a segment of zeros, durable with its name before anything is written into it.
-fn create(root: &Path, number: u64, size: usize) -> Result<File, JournalError> {
+fn create(root: &Path, number: u64, size: usize) -> Result<DiskFile, JournalError> {
     let path = root.join(paths::segment(number));
-    let make = || -> io::Result<File> {
-        let file = OpenOptions::new().write(true).create(true).truncate(true).open(&path)?;
+    let make = || -> io::Result<DiskFile> {
+        let file = DiskFile::create_new(&path, 0o666)?;
         // real zeros, not a hole: the first write into a hole would change metadata
         let zeros = vec![0; 1 << 16];
         let mut at = 0;
         while at < size {
             let len = zeros.len().min(size - at);
-            file.write_all_at(&zeros[..len], at as u64)?;
+            file.write_at(&zeros[..len], at as u64)?;
             at += len;
         }
         file.sync_all()?;
-        File::open(root.join(paths::JOURNAL))?.sync_all()?;
+        disk::sync_dir(&root.join(paths::JOURNAL))?;
         Ok(file)
     };
     make().map_err(|e| {
         // a half-made segment would only be in the way of the next try
-        let _ = std::fs::remove_file(&path);
+        let _ = disk::unlink(&path);
         fail("make", &path, e)
     })
 }
@@ -281,8 +304,8 @@ fn set_aside(root: &Path, segment: &str, offset: usize, tail: &[u8]) -> Result<R
     let path = root.join(segment);
     fsutil::write(&target, tail).map_err(|e| fail("set aside a torn tail of", &path, io::Error::other(e)))?;
     let clear = || -> io::Result<()> {
-        let file = OpenOptions::new().write(true).open(&path)?;
-        file.write_all_at(&vec![0; tail.len()], offset as u64)?;
+        let file = DiskFile::open(&path, false)?;
+        file.write_at(&vec![0; tail.len()], offset as u64)?;
         file.sync_data()
     };
     clear().map_err(|e| fail("clear a torn tail of", &path, e))?;
@@ -328,7 +351,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let (mut journal, _) = Journal::open(dir.path()).unwrap();
         append(&mut journal, &lines(5));
-        journal.file.write_all_at(b"{\"n\":6,\"p\":\"12", journal.offset as u64).unwrap();
+        journal.file.write_at(b"{\"n\":6,\"p\":\"12", journal.offset as u64).unwrap();
         let (mut journal, found) = Journal::open(dir.path()).unwrap();
         assert_eq!((found.entries.len(), found.repairs.len()), (5, 1));
         assert_eq!(std::fs::read(dir.path().join(&found.repairs[0].kept)).unwrap(), b"{\"n\":6,\"p\":\"12");

@@ -5,16 +5,16 @@
 //! locks and syncs promise less than they say.
 
 use std::{
-    fs::{File, OpenOptions, TryLockError},
-    io::{Read as _, Seek as _, Write as _},
+    fs::{File, TryLockError},
+    io::Read as _,
     path::{Path, PathBuf},
-    thread,
     time::Duration,
 };
 
 use cairn_store_layout::{paths, view::KernelHealth};
 
 use super::{
+    disk::{self, DiskFile},
     error::{Result, StoreError},
     fsutil::{self, At as _},
 };
@@ -27,7 +27,7 @@ const PROBE_GRACE: [Duration; 20] = [Duration::from_millis(2); 20];
 pub struct KernelLock {
     root: PathBuf,
     // closing the file releases the lock
-    _file: File,
+    _file: DiskFile,
 }
 
 impl KernelLock {
@@ -42,13 +42,14 @@ impl KernelLock {
         }
         let path = root.join(paths::LOCK);
         fsutil::create_dirs(&root.join(paths::LOCAL))?;
-        let mut file = open(&path)?;
+        // not truncated on opening: the holder's process id must stay readable
+        let file = DiskFile::open(&path, true).at("open", &path)?;
         let mut waits = PROBE_GRACE.iter();
         loop {
-            match file.try_lock() {
+            match file.file().try_lock() {
                 Ok(()) => break,
                 Err(TryLockError::WouldBlock) => match waits.next() {
-                    Some(wait) => thread::sleep(*wait),
+                    Some(wait) => disk::pause(*wait),
                     None => return Ok(None),
                 },
                 Err(TryLockError::Error(e)) => return Err(e).at("lock", &path)?,
@@ -57,8 +58,7 @@ impl KernelLock {
         let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
         let text = format!("pid {}\nboot {}\n", std::process::id(), boot.trim());
         file.set_len(0).at("write", &path)?;
-        file.rewind().at("write", &path)?;
-        file.write_all(text.as_bytes()).at("write", &path)?;
+        file.write_at(text.as_bytes(), 0).at("write", &path)?;
         Ok(Some(Self { root, _file: file }))
     }
 
@@ -119,11 +119,6 @@ pub fn network_disk(path: &Path) -> Result<Option<&'static str>> {
         0x0116_1970 => Some("GFS2"),
         _ => None,
     })
-}
-
-fn open(path: &Path) -> Result<File> {
-    // not truncated on opening: the holder's process id must stay readable
-    Ok(OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path).at("open", path)?)
 }
 
 fn pid(root: &Path) -> Option<u32> {

@@ -6,6 +6,7 @@
 
 pub mod artifacts;
 pub mod definitions;
+pub mod disk;
 pub mod error;
 pub mod fsutil;
 pub mod git;
@@ -24,12 +25,15 @@ pub(crate) mod testing;
 pub use error::{Result, StoreError};
 pub use open::Store;
 
-/// 128 random bits, for ids.
+/// 128 random bits, for ids, jitter and names of unfinished files. Whoever observes this thread may give its own.
 ///
 /// # Panics
 /// When the system has no randomness, which no kernel we run on reports after boot.
 #[must_use]
 pub fn random() -> u128 {
+    if let Some(given) = disk::observed_random() {
+        return given;
+    }
     let mut bytes = [0; 16];
     getrandom::fill(&mut bytes).expect("the system has randomness after boot");
     u128::from_le_bytes(bytes)

@@ -10,6 +10,7 @@ use gix::{
 
 use super::{
     CommitHash, GitError, Head, Identity, Repo, Result, TreeId,
+    advance::Move,
     changes::Keep,
     error::During as _,
     pack::Batch,
@@ -149,7 +150,7 @@ impl Repo {
         if let Some((newest, plan)) = last {
             self.store(&repo, batch)?;
             let why = format!("commit: {}", line(&plan.subject));
-            self.advance(&repo, who, plan.at, head.map(|h| h.commit), newest, &why)?;
+            self.advance(&repo, &Move { old: head.map(|h| h.commit), new: newest, who, at: plan.at, why: &why })?;
         }
         Ok(made)
     }

@@ -5,13 +5,7 @@
 //! is git's own (`index.lock`), taken as a second name of a file in our scratch folder, so that
 //! after a crash it is known for certain whose it was.
 
-use std::{
-    fs::{self, Permissions},
-    io::{self, Write as _},
-    os::unix::fs::PermissionsExt as _,
-    path::PathBuf,
-    time::{Duration, Instant},
-};
+use std::{io, path::PathBuf, time::Duration};
 
 use gix::{
     ObjectId,
@@ -22,7 +16,6 @@ use gix::{
         write::{Extensions, Options},
     },
 };
-use tempfile::NamedTempFile;
 
 use super::{
     GitError, Repo, Result,
@@ -31,6 +24,7 @@ use super::{
     tree::{Node, check_path, tree_hash},
     worktree,
 };
+use crate::store::disk::{self, Temporary};
 
 /// How long to wait while another git command changes the index.
 const LOCK_WAIT: Duration = Duration::from_secs(5);
@@ -230,7 +224,7 @@ fn seal(bytes: &mut Vec<u8>) -> gix::Result<()> {
 }
 
 struct IndexLock {
-    file: NamedTempFile,
+    file: Temporary,
     lock: PathBuf,
     index: PathBuf,
     published: bool,
@@ -239,28 +233,25 @@ struct IndexLock {
 impl IndexLock {
     fn acquire(repo: &Repo) -> Result<Self> {
         let scratch = repo.scratch()?;
-        let file = tempfile::Builder::new()
-            .prefix("index-")
-            .permissions(Permissions::from_mode(0o644))
-            .tempfile_in(&scratch)
-            .during("create a file in", &scratch)?;
+        let file = Temporary::new_in(&scratch, 0o644).during("create a file in", &scratch)?;
         let (lock, index) = (repo.git_dir.join("index.lock"), repo.git_dir.join("index"));
-        let deadline = Instant::now() + LOCK_WAIT;
+        let mut waited = Duration::ZERO;
         let mut pause = Duration::from_millis(2);
         loop {
-            match fs::hard_link(file.path(), &lock) {
+            match disk::link(file.path(), &lock) {
                 Ok(()) => return Ok(Self { file, lock, index, published: false }),
                 Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error).during("lock", &lock),
-                Err(_) if Instant::now() >= deadline => return Err(GitError::Locked { lock }),
-                Err(_) => std::thread::sleep(pause),
+                Err(_) if waited >= LOCK_WAIT => return Err(GitError::Locked { lock }),
+                Err(_) => disk::pause(pause),
             }
+            waited += pause;
             pause = (pause * 2).min(Duration::from_millis(100));
         }
     }
 
     fn publish(mut self, bytes: &[u8]) -> Result<()> {
-        self.file.write_all(bytes).during("write", &self.lock)?;
-        fs::rename(&self.lock, &self.index).during("replace", &self.index)?;
+        self.file.file().write_at(bytes, 0).during("write", &self.lock)?;
+        disk::rename(&self.lock, &self.index).during("replace", &self.index)?;
         self.published = true;
         Ok(())
     }
@@ -270,7 +261,7 @@ impl Drop for IndexLock {
     fn drop(&mut self) {
         if !self.published {
             // The lock is ours; whatever stopped the refresh is already being reported.
-            let _ = fs::remove_file(&self.lock);
+            let _ = disk::unlink(&self.lock);
         }
     }
 }

@@ -5,7 +5,8 @@
 
 use std::path::Path;
 
-use super::{GitError, Repo, Result, error::During as _, fsync, options};
+use super::{GitError, Repo, Result, error::During as _, options};
+use crate::store::disk;
 
 /// What a new repository must know from the start.
 #[derive(Debug, Clone, Copy, Default)]
@@ -70,7 +71,7 @@ fn make(root: &Path, dot_git: &Path, init: &InitOptions<'_>) -> Result<()> {
     let ignored: String = init.ignore.iter().map(|pattern| format!("{pattern}\n")).collect();
     write(&info.join("exclude"), &format!("# Written by `cairn init`: local to this machine.\n{ignored}"))?;
     sync_all(dot_git)?;
-    fsync(root)
+    disk::sync_dir(root).during("sync", root)
 }
 
 fn configure(path: &Path) -> Result<()> {
@@ -94,8 +95,8 @@ fn sync_all(dir: &Path) -> Result<()> {
             sync_all(&entry.path())?;
         } else if kind.is_file() && !entry.path().components().any(|part| part.as_os_str() == "hooks") {
             // Sample hooks are nobody's data; a dozen syncs are spared.
-            fsync(&entry.path())?;
+            disk::sync_file(&entry.path()).during("sync", &entry.path())?;
         }
     }
-    fsync(dir)
+    disk::sync_dir(dir).during("sync", dir)
 }

@@ -8,6 +8,7 @@
 
 mod error;
 
+mod advance;
 pub mod init;
 pub mod refs;
 
@@ -42,6 +43,7 @@ pub use self::{
     objects::ReadLimits,
     refs::Head,
 };
+use crate::store::disk;
 use error::During as _;
 
 /// How many packs may appear while the store is open. The library's default of 32 would stop a
@@ -220,8 +222,10 @@ impl Repo {
     /// repository; whatever is found in it at a start is a leftover.
     fn scratch(&self) -> Result<PathBuf> {
         let path = self.git_dir.join(SCRATCH);
-        std::fs::create_dir_all(&path).during("create", &path)?;
-        Ok(path)
+        match disk::make_dir(&path) {
+            Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => Err(error).during("create", &path),
+            _ => Ok(path),
+        }
     }
 
     fn damaged(&self, what: impl Into<String>, advice: impl Into<String>) -> GitError {
@@ -239,8 +243,4 @@ const SCRATCH: &str = "cairn-tmp";
 
 fn options() -> gix::open::Options {
     gix::open::Options::isolated().object_store_slots(gix::odb::store::init::Slots::Given(PACK_SLOTS))
-}
-
-fn fsync(path: &Path) -> Result<()> {
-    std::fs::File::open(path).and_then(|file| file.sync_all()).during("sync", path)
 }

@@ -6,10 +6,7 @@
 //! pack, unpacking every object on the way, so a pack that does not hold what it should is found
 //! before it is published.
 
-use std::{
-    collections::HashMap, fs::Permissions, io::Write as _, os::unix::fs::PermissionsExt as _, path::PathBuf,
-    sync::atomic::AtomicBool,
-};
+use std::{collections::HashMap, io::Write as _, path::PathBuf, sync::atomic::AtomicBool};
 
 use gix::{
     ObjectId,
@@ -21,9 +18,9 @@ use gix_pack::data::{
     EntryRange,
     output::{Count, Entry, bytes::FromEntriesIter, count::PackLocation, entry},
 };
-use tempfile::NamedTempFile;
 
-use super::{Repo, Result, error::During as _, fsync};
+use super::{Repo, Result, error::During as _};
+use crate::store::disk::{self, Temporary};
 
 /// How many deltas may follow each other. Git allows 50, but a reader pays for every one, and the
 /// folders at the end of the longest chains are those that the next commit reads first.
@@ -68,21 +65,17 @@ impl Repo {
         let files = [(self.durable(&pack)?, "pack"), (self.durable(&index)?, "idx")];
         for (file, end) in files {
             let target = home.join(format!("pack-{name}.{end}"));
-            file.persist(&target).map_err(|error| error.error).during("publish the pack", &target)?;
+            file.persist(&target).during("publish the pack", &target)?;
         }
-        fsync(&home)
+        disk::sync_dir(&home).during("sync", &home)
     }
 
     /// Writes a file that is on disk, but has no name in the repository yet.
-    fn durable(&self, bytes: &[u8]) -> Result<NamedTempFile> {
+    fn durable(&self, bytes: &[u8]) -> Result<Temporary> {
         let scratch = self.scratch()?;
-        let mut file = tempfile::Builder::new()
-            .prefix("pack-")
-            .permissions(Permissions::from_mode(0o444))
-            .tempfile_in(&scratch)
-            .during("create a file in", &scratch)?;
-        file.write_all(bytes).during("write", file.path())?;
-        file.as_file().sync_all().during("sync", file.path())?;
+        let file = Temporary::new_in(&scratch, 0o444).during("create a file in", &scratch)?;
+        file.file().write_at(bytes, 0).during("write", file.path())?;
+        file.file().sync_all().during("sync", file.path())?;
         Ok(file)
     }
 

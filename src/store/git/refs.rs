@@ -10,20 +10,10 @@ use std::{
     time::Duration,
 };
 
-use gix::{
-    ObjectId,
-    objs::Kind,
-    refs::{
-        FullName, Target,
-        transaction::{PreviousValue, RefEdit},
-    },
-};
+use gix::{ObjectId, objs::Kind, refs::FullName};
 
-use super::{CommitHash, GitError, Identity, Repo, Result, TreeId, error::During as _, fsync};
-
-/// How long to wait for a lock that another git command holds. Packing refs or expiring reflogs
-/// takes it for milliseconds.
-const LOCK_WAIT: Duration = Duration::from_secs(10);
+use super::{CommitHash, GitError, Repo, Result, TreeId, error::During as _};
+use crate::store::disk;
 
 /// How long a ref's lock must be seen unchanged before it counts as left by a dead process. Live
 /// ones last milliseconds.
@@ -89,10 +79,10 @@ impl Repo {
         find_locks(&self.git_dir.join("refs"), &mut locks)?;
         if !locks.is_empty() {
             let seen: Vec<_> = locks.iter().map(|path| stamp(path)).collect();
-            std::thread::sleep(LOCK_STALE_AFTER);
+            disk::pause(LOCK_STALE_AFTER);
             for (path, before) in locks.into_iter().zip(seen) {
                 if before.is_some() && stamp(&path) == before {
-                    fs::remove_file(&path).during("remove the stale lock", &path)?;
+                    disk::unlink(&path).during("remove the stale lock", &path)?;
                     removed.push(path);
                 }
             }
@@ -100,57 +90,23 @@ impl Repo {
         let scratch = self.scratch()?;
         let index_lock = self.git_dir.join("index.lock");
         let held = fs::symlink_metadata(&index_lock).ok().map(|meta| (meta.dev(), meta.ino()));
-        for entry in fs::read_dir(&scratch).during("list", &scratch)? {
-            let entry = entry.during("list", &scratch)?;
+        for entry in disk::list(&scratch).during("list", &scratch)? {
             let (path, meta) = (entry.path(), entry.metadata().during("read", &entry.path())?);
             // An index lock of ours is a second name of a file in our scratch folder (see `index`).
             if held == Some((meta.dev(), meta.ino())) {
-                fs::remove_file(&index_lock).during("remove the stale lock", &index_lock)?;
+                disk::unlink(&index_lock).during("remove the stale lock", &index_lock)?;
                 removed.push(index_lock.clone());
             }
-            if meta.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) }
+            if meta.is_dir() { disk::remove_tree(&path) } else { disk::unlink(&path) }
                 .during("remove the leftover", &path)?;
         }
         Ok(removed)
     }
 
-    /// Moves the branch from `old` to `new`, durably, with an entry in the reflog.
-    ///
-    /// # Errors
-    /// [`GitError::HeadMoved`] when the branch is no longer at `old`, [`GitError::Locked`] when a
-    /// lock stays held.
-    pub(super) fn advance(
-        &self,
-        repo: &gix::Repository,
-        who: &Identity,
-        at: jiff::Timestamp,
-        old: Option<CommitHash>,
-        new: CommitHash,
-        why: &str,
-    ) -> Result<()> {
-        let branch = self.branch()?;
-        let expected = match old {
-            Some(old) => PreviousValue::MustExistAndMatch(Target::Object(old.0)),
-            None => PreviousValue::MustNotExist,
-        };
-        let head = FullName::try_from("HEAD").expect("HEAD is a ref name");
-        let edit = RefEdit::update(head, new.0, expected, why).with_deref(true);
-        let wait = gix::lock::acquire::Fail::AfterDurationWithBackoff(LOCK_WAIT);
-        let file = self.git_dir.join(branch.as_bstr().to_string());
-        let lock = with_lock(&file);
-        let prepared = repo.refs.transaction().prepare(Some(edit), wait, wait);
-        let prepared = prepared.map_err(|source| self.why_not(repo, &branch, old, &lock, source))?;
-        // The name must not become visible before the content it is renamed with is on disk.
-        fsync(&lock)?;
-        let mut time = gix::date::parse::TimeBuf::default();
-        prepared.commit(who.signature(at).to_ref(&mut time)).during("move the branch", &file)?;
-        fsync(file.parent().unwrap_or(&self.git_dir))
-    }
-
     /// The branch that HEAD stands for.
     pub(super) fn branch(&self) -> Result<FullName> {
         let path = self.git_dir.join("HEAD");
-        let text = fs::read(&path).during("read", &path)?;
+        let text = disk::read(&path).during("read", &path)?;
         let text = String::from_utf8_lossy(&text);
         let text = text.trim_end();
         if is_hash(text) {
@@ -177,9 +133,9 @@ impl Repo {
 
     /// What the branch names. Reads the file itself, because git and the library both take an
     /// emptied ref for one that was never born.
-    fn branch_target(&self, repo: &gix::Repository, branch: &FullName) -> Result<Option<ObjectId>> {
+    pub(super) fn branch_target(&self, repo: &gix::Repository, branch: &FullName) -> Result<Option<ObjectId>> {
         let path = self.git_dir.join(branch.as_bstr().to_string());
-        match fs::read(&path) {
+        match disk::read(&path) {
             Ok(bytes) => {
                 let text = String::from_utf8_lossy(&bytes);
                 let id = Some(text.trim_end()).filter(|text| is_hash(text));
@@ -213,7 +169,7 @@ impl Repo {
     /// The commits that the branch named, oldest first.
     fn reflog(&self, branch: &FullName) -> Result<Vec<ObjectId>> {
         let path = self.git_dir.join("logs").join(branch.as_bstr().to_string());
-        let bytes = match fs::read(&path) {
+        let bytes = match disk::read(&path) {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
             Err(error) => return Err(error).during("read", &path),
@@ -234,44 +190,20 @@ impl Repo {
             None => "No commit of the reflog can be read: restore .git from a clone or a backup".to_owned(),
         }
     }
-
-    fn why_not(
-        &self,
-        repo: &gix::Repository,
-        branch: &FullName,
-        old: Option<CommitHash>,
-        lock: &Path,
-        source: gix::Error,
-    ) -> GitError {
-        match self.branch_target(repo, branch) {
-            Ok(now) if now != old.map(|old| old.0) => GitError::HeadMoved { git_dir: self.git_dir.clone() },
-            Err(damage) => damage,
-            Ok(_) => {
-                let head_lock = self.git_dir.join("HEAD.lock");
-                match [lock, &head_lock].into_iter().find(|path| path.exists()) {
-                    Some(lock) => GitError::Locked { lock: lock.to_owned() },
-                    None => {
-                        GitError::Git { doing: "lock the branch", path: self.git_dir.clone(), source: Box::new(source) }
-                    }
-                }
-            }
-        }
-    }
 }
 
 fn is_hash(text: &str) -> bool {
     text.len() == 40 && text.bytes().all(|b| b.is_ascii_hexdigit())
 }
 
-fn with_lock(path: &Path) -> PathBuf {
+pub(super) fn with_lock(path: &Path) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(".lock");
     name.into()
 }
 
 fn find_locks(dir: &Path, found: &mut Vec<PathBuf>) -> Result<()> {
-    for entry in fs::read_dir(dir).during("list", dir)? {
-        let entry = entry.during("list", dir)?;
+    for entry in disk::list(dir).during("list", dir)? {
         let path = entry.path();
         if entry.file_type().during("read", &path)?.is_dir() {
             find_locks(&path, found)?;

@@ -18,6 +18,7 @@ use super::{
     error::During as _,
     tree::{DEPTH_MAX, check_path},
 };
+use crate::store::disk;
 
 /// The largest file that is taken into a tree. Git and this module hold a whole file in memory.
 pub(super) const FILE_BYTES_MAX: u64 = 256 << 20;
@@ -50,7 +51,7 @@ pub(super) fn read(root: &Path, path: &str) -> Result<Option<Found>> {
         return Err(GitError::TooLarge { path: path.to_owned(), what });
     }
     let mut bytes = Vec::new();
-    file.by_ref().take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes).during("read", &full)?;
+    disk::read_with(&full, || file.by_ref().take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes)).during("read", &full)?;
     let meta = gix::index::fs::Metadata::from_file(&file).during("read", &full)?;
     let still = meta.len() == bytes.len() as u64 && meta.modified() == before.modified().ok();
     let kind = if before.permissions().mode() & 0o100 != 0 { EntryKind::BlobExecutable } else { EntryKind::Blob };
