@@ -2,7 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    time::{Duration, Instant, SystemTime},
+    time::{Duration, SystemTime},
 };
 
 use cairn_store_layout::paths;
@@ -10,11 +10,10 @@ use cairn_store_layout::paths;
 use super::{Driver, DriverError};
 use crate::store::{
     definitions::WorkTree,
+    disk,
     git::{Change, ChangeKind, ChangedPath, Changes, Content, GitError},
 };
 
-/// An edit counts as saved when its files have been left alone for so long.
-const SETTLED: Duration = Duration::from_millis(200);
 /// How often a file that is written again and again is waited for before it is taken as it is.
 const LOOKS_MAX: u32 = 5;
 /// What fails when the definitions can not be read.
@@ -32,8 +31,8 @@ pub(super) enum Patience {
 /// Edits that were noticed and not taken yet.
 #[derive(Debug, Default)]
 pub(super) struct Edits {
-    /// When they are looked at next.
-    pub(super) due: Option<Instant>,
+    /// When they are looked at next, by the clock's `up`.
+    pub(super) due: Option<Duration>,
     /// How often they were found unsettled.
     looks: u32,
 }
@@ -103,16 +102,17 @@ impl Driver {
                 SystemTime::now().duration_since(written).ok()
             };
             let youngest = changed.paths.iter().filter_map(age).min();
-            let rest = youngest.and_then(|age| SETTLED.checked_sub(age)).filter(|_| self.edits.looks < LOOKS_MAX);
+            let rest = youngest.and_then(|age| self.settled.checked_sub(age));
+            let rest = rest.filter(|rest| !rest.is_zero() && self.edits.looks < LOOKS_MAX);
             let Some(rest) = rest else {
                 self.edits.looks = 0;
                 return Ok(Some(changed));
             };
             self.edits.looks += 1;
             match patience {
-                Patience::Wait => std::thread::sleep(rest),
+                Patience::Wait => disk::pause(rest),
                 Patience::Later => {
-                    self.edits.due = Some(Instant::now() + rest);
+                    self.edits.due = Some(self.clock.up() + rest);
                     return Ok(None);
                 }
             }

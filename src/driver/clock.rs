@@ -8,9 +8,11 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use rustix::time::{ClockId, clock_gettime};
 
+use super::world::Clock;
+
 /// Gives moments that are each later than the one before.
 #[derive(Debug)]
-pub(super) struct Clock {
+pub(super) struct SystemClock {
     /// The moment at which `since` was zero.
     base: Timestamp,
     /// How long the machine had been up then, sleep included.
@@ -18,20 +20,15 @@ pub(super) struct Clock {
     last: Timestamp,
 }
 
-impl Default for Clock {
+impl Default for SystemClock {
     fn default() -> Self {
         Self::new(Timestamp::now(), up())
     }
 }
 
-impl Clock {
+impl SystemClock {
     fn new(wall: Timestamp, up: Duration) -> Self {
         Self { base: wall, since: up, last: Timestamp::UNIX_EPOCH }
-    }
-
-    /// The moment, in whole microseconds as the store writes them.
-    pub(super) fn now(&mut self) -> Timestamp {
-        self.at(up())
     }
 
     fn at(&mut self, up: Duration) -> Timestamp {
@@ -43,15 +40,24 @@ impl Clock {
         self.last
     }
 
-    /// Goes on after a moment that was recorded, also when the wall clock is behind it now.
-    pub(super) fn after(&mut self, recorded: Timestamp) {
-        self.after_at(recorded, up());
-    }
-
     fn after_at(&mut self, recorded: Timestamp, up: Duration) {
         if recorded > self.at(up) {
             (self.base, self.since, self.last) = (recorded, up, recorded);
         }
+    }
+}
+
+impl Clock for SystemClock {
+    fn now(&mut self) -> Timestamp {
+        self.at(up())
+    }
+
+    fn after(&mut self, recorded: Timestamp) {
+        self.after_at(recorded, up());
+    }
+
+    fn up(&self) -> Duration {
+        up()
     }
 }
 
@@ -69,7 +75,7 @@ mod tests {
     fn time_passes_also_when_the_wall_clock_is_behind_what_was_recorded() {
         let moment = |text: &str| text.parse::<Timestamp>().unwrap();
         let second = Duration::from_secs;
-        let mut clock = Clock::new(moment("2026-11-22T08:00:00Z"), second(100));
+        let mut clock = SystemClock::new(moment("2026-11-22T08:00:00Z"), second(100));
         assert_eq!(clock.at(second(100)), moment("2026-11-22T08:00:00Z"));
         assert_eq!(clock.at(second(100)), moment("2026-11-22T08:00:00.000001Z"), "never the same twice");
         assert_eq!(clock.at(second(160)), moment("2026-11-22T08:01:00Z"));

@@ -3,7 +3,7 @@
 //! One thread owns every run, the journal and git. It wakes for one of a closed list of reasons
 //! ([`wake::Wake`]), asks the kernel what follows, makes the facts durable in one write, and only
 //! then carries out what the facts ask for. Attempts run beside it on a small runtime and come back
-//! as wakes. A run that comes to rest is committed.
+//! as wakes. A run that comes to rest is committed. Whatever lies outside comes in through [`World`].
 //!
 //! Direction: command or report -> `decide` -> journal (durable) -> history file -> effects -> commit.
 
@@ -11,6 +11,7 @@ mod adopt;
 mod clock;
 mod error;
 mod intake;
+mod kernel;
 mod live;
 mod log;
 mod performers;
@@ -20,6 +21,7 @@ mod rest;
 mod turn;
 mod wake;
 mod watch;
+mod world;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -30,10 +32,12 @@ use std::{
 use cairn_kernel::{Command, Context, Effect};
 use cairn_memory::Memory;
 use cairn_store_layout::{CommandId, MachineId, RunId};
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 
 pub use error::DriverError;
-pub use wake::StopFlag;
+pub use kernel::Kernel;
+pub use wake::{Report, StopFlag, Wake};
+pub use world::{Clock, Dispatcher, MakeDispatcher, World};
 
 use crate::store::{
     Store,
@@ -43,13 +47,11 @@ use crate::store::{
     journal::Journal,
     lock::KernelLock,
 };
-use adopt::{Edits, Patience};
-use clock::Clock;
+use adopt::Edits;
 use live::Live;
 use log::MachineLog;
-use performers::Performers;
 use turn::Turn;
-use wake::{Wake, Wakes};
+use wake::Wakes;
 
 /// A wait that ends within this is no rest: the run is not committed for it.
 const REST: SignedDuration = SignedDuration::from_secs(60);
@@ -97,11 +99,38 @@ pub struct Served {
 /// When the store can not be read or written. Nothing that was acknowledged is lost: the next start
 /// goes on from what is durable.
 pub fn serve(store: Store, lock: KernelLock, options: &ServeOptions, stop: &StopFlag) -> Result<Served, DriverError> {
-    let mut driver = Driver::start(store, lock, stop)?;
-    let result = driver.run(&options.until);
-    // attempts that are still under way are left; their intents are durable
-    driver.performers.shut_down();
-    result
+    let (sender, wakes) = Wakes::channel();
+    stop.connect(&sender);
+    let root = store.root().to_owned();
+    let mut kernel = Kernel::start(store, lock, World::real(sender.clone())?)?;
+    // before the first look, or what comes between the two would wait for the slow poll
+    let _watch = watch::Watch::start(&root, kernel.machine(), sender);
+    match attend(&mut kernel, &wakes, &options.until, stop) {
+        Ok(()) => kernel.stop(&options.until),
+        Err(error) => {
+            kernel.give_up();
+            Err(error)
+        }
+    }
+}
+
+/// Turns the kernel until it is done, or asked to stop and its attempts are back.
+fn attend(kernel: &mut Kernel, wakes: &Receiver<Wake>, until: &Until, stop: &StopFlag) -> Result<(), DriverError> {
+    kernel.look()?;
+    while !stop.is_requested() && !kernel.is_done(until)? {
+        let first = wakes.recv_timeout(kernel.patience()).unwrap_or(Wake::Time);
+        let mut all = vec![first];
+        all.extend(wakes.try_iter().take(crate::store::journal::GROUP_MAX));
+        kernel.turn(all)?;
+    }
+    kernel.begin_stop();
+    let deadline = Instant::now() + STOP_GRACE;
+    while kernel.in_flight() > 0 {
+        let left = deadline.saturating_duration_since(Instant::now());
+        let Ok(wake) = wakes.recv_timeout(left) else { break };
+        kernel.turn(vec![wake])?;
+    }
+    Ok(())
 }
 
 struct Driver {
@@ -113,27 +142,28 @@ struct Driver {
     /// The last commit we know of: an empty branch after it is damage.
     known: Option<CommitHash>,
     journal: Journal,
-    clock: Clock,
+    clock: Box<dyn Clock>,
     runs: BTreeMap<RunId, Live>,
     /// Runs of this machine that can not be followed.
     parked: BTreeMap<RunId, Parked>,
     log: MachineLog,
     memory: Arc<Memory>,
-    performers: Performers,
+    dispatcher: Box<dyn Dispatcher>,
     turn: Turn,
-    wakes: Receiver<Wake>,
-    stop: StopFlag,
     /// On the way to a clean stop: answers are taken, nothing new begins.
     stopping: bool,
     /// Definitions already compiled, by what pins them.
     pinned: BTreeMap<Pins, Arc<Pinned>>,
     edits: Edits,
+    /// An edit counts as saved when its files have been left alone for so long.
+    settled: Duration,
+    /// Whether vector tables are written.
+    vectors: bool,
     /// Inbox files that were taken and go with the next commit.
     taken: BTreeSet<String>,
     /// Paths whose index entries are behind the last commit.
     stale_index: BTreeSet<String>,
     served: Served,
-    _watch: Option<watch::Watch>,
 }
 
 /// Why a run is left alone.
@@ -144,8 +174,8 @@ struct Parked {
 }
 
 impl Driver {
-    fn start(store: Store, lock: KernelLock, stop: &StopFlag) -> Result<Self, DriverError> {
-        let machine = identity::ensure(&store)?;
+    fn start(store: Store, lock: KernelLock, world: World) -> Result<Self, DriverError> {
+        let machine = identity::ensure_at(&world.home, &store)?;
         let repo = Repo::open(store.root())?;
         for path in repo.clear_stale_locks()? {
             tracing::warn!(path = %path.display(), "removed a lock that a stopped process left behind");
@@ -156,16 +186,13 @@ impl Driver {
             tracing::warn!(%error, "the git index could not be brought up to date; `git status` may show too much");
         }
         let who = repo.operator().unwrap_or_else(|| Identity::of_machine(machine.as_str()));
-        let (sender, wakes) = Wakes::channel();
-        stop.connect(&sender);
-        let (journal, recovered) = Journal::open(store.root())?;
+        let (journal, recovered) = Journal::open_with(store.root(), world.journal)?;
         let memory = Arc::new(Memory::open(store.root(), &machine)?);
-        let performers = Performers::new(&store, memory.clone(), sender.clone())?;
+        let dispatcher = (world.dispatcher)(&store, &memory)?;
         crate::store::fsutil::create_dirs(&store.path(&cairn_store_layout::paths::inbox(&machine)))?;
-        let watch = watch::Watch::start(store.root(), &machine, sender);
         let mut driver = Self {
             log: MachineLog::default(),
-            clock: Clock::default(),
+            clock: world.clock,
             known: head.map(|h| h.commit),
             _lock: lock,
             machine,
@@ -175,17 +202,16 @@ impl Driver {
             runs: BTreeMap::new(),
             parked: BTreeMap::new(),
             memory,
-            performers,
+            dispatcher,
             turn: Turn::default(),
-            wakes,
-            stop: stop.clone(),
             stopping: false,
             pinned: BTreeMap::new(),
             edits: Edits::default(),
+            settled: world.settled,
+            vectors: world.vectors,
             taken: BTreeSet::new(),
             stale_index: BTreeSet::new(),
             served: Served::default(),
-            _watch: watch,
             store,
         };
         driver.introduce()?;
@@ -204,45 +230,29 @@ impl Driver {
         Ok(())
     }
 
-    fn run(&mut self, until: &Until) -> Result<Served, DriverError> {
-        self.adopt_definitions(Patience::Wait)?;
-        self.take_inbox()?;
-        self.advance_all()?;
-        self.finish_turn()?;
-        loop {
-            if self.stop.is_requested() {
-                return self.stop_cleanly(until);
-            }
-            if self.is_done(until)? {
-                return self.stop_cleanly(until);
-            }
-            let patience = self.patience();
-            let first = self.wakes.recv_timeout(patience).unwrap_or(Wake::Time);
-            let mut wakes = vec![first];
-            wakes.extend(self.wakes.try_iter().take(crate::store::journal::GROUP_MAX));
-            self.handle_wakes(wakes)?;
-            self.finish_turn()?;
-        }
-    }
-
     fn handle_wakes(&mut self, wakes: Vec<Wake>) -> Result<(), DriverError> {
         let mut inbox = false;
+        let up = self.clock.up();
         for wake in wakes {
             match wake {
                 Wake::Report(report) => self.report(*report)?,
+                _ if self.stopping => {}
                 Wake::Inbox => inbox = true,
                 // a look that is due later stays: files that change all the time are looked at now and then
-                Wake::Definitions => drop(self.edits.due.get_or_insert_with(Instant::now)),
+                Wake::Definitions => drop(self.edits.due.get_or_insert(up)),
                 Wake::Time => {
                     inbox = true;
-                    self.edits.due.get_or_insert_with(Instant::now);
+                    self.edits.due.get_or_insert(up);
                 }
                 Wake::Stop => {}
             }
         }
-        if self.edits.due.is_some_and(|due| due <= Instant::now()) {
+        if self.stopping {
+            return Ok(());
+        }
+        if self.edits.due.is_some_and(|due| due <= up) {
             self.edits.due = None;
-            self.adopt_definitions(Patience::Later)?;
+            self.adopt_definitions(adopt::Patience::Later)?;
         }
         if inbox {
             self.take_inbox()?;
@@ -253,20 +263,24 @@ impl Driver {
     /// How long to sleep when nothing wakes us: until the next deadline, and never past the backstop.
     fn patience(&mut self) -> Duration {
         let now = self.clock.now();
-        let next = self.runs.values().filter_map(|live| live.state.next_deadline()).min();
-        let wait = next.map_or(BACKSTOP, |at| at.duration_since(now).max(SignedDuration::ZERO).unsigned_abs());
-        let edits = self.edits.due.map_or(BACKSTOP, |due| due.saturating_duration_since(Instant::now()));
+        let wait =
+            self.next_deadline().map_or(BACKSTOP, |at| at.duration_since(now).max(SignedDuration::ZERO).unsigned_abs());
+        let edits = self.edits.due.map_or(BACKSTOP, |due| due.saturating_sub(self.clock.up()));
         wait.min(edits).min(BACKSTOP)
     }
 
+    fn next_deadline(&self) -> Option<Timestamp> {
+        self.runs.values().filter_map(|live| live.state.next_deadline()).min()
+    }
+
     fn is_done(&mut self, until: &Until) -> Result<bool, DriverError> {
-        if *until == Until::Stopped || self.performers.in_flight() > 0 {
+        if *until == Until::Stopped || self.dispatcher.in_flight() > 0 {
             return Ok(false);
         }
         // a command may have arrived while we worked
         self.take_inbox()?;
         self.finish_turn()?;
-        if self.performers.in_flight() > 0 {
+        if self.dispatcher.in_flight() > 0 {
             return Ok(false);
         }
         Ok(match until {
@@ -279,18 +293,8 @@ impl Driver {
         })
     }
 
-    /// Lets attempts come back, commits everything, and leaves the index fresh.
-    fn stop_cleanly(&mut self, until: &Until) -> Result<Served, DriverError> {
-        self.stopping = true;
-        let deadline = Instant::now() + STOP_GRACE;
-        while self.performers.in_flight() > 0 {
-            let left = deadline.saturating_duration_since(Instant::now());
-            let Ok(wake) = self.wakes.recv_timeout(left) else { break };
-            if let Wake::Report(report) = wake {
-                self.report(*report)?;
-                self.finish_turn()?;
-            }
-        }
+    /// Commits everything, and leaves the index fresh.
+    fn settle_down(&mut self, until: &Until) -> Result<Served, DriverError> {
         self.commit_runs(rest::Which::All)?;
         // a command that is the kernel for a moment would leave a fragment of a table behind each time
         if *until == Until::Stopped || self.memory.waiting() >= FLUSH_WAITING {
@@ -324,7 +328,7 @@ impl Driver {
     }
 
     fn report(&mut self, report: wake::Report) -> Result<(), DriverError> {
-        self.performers.reported(&report);
+        self.dispatcher.reported(&report);
         let wake::Report { run, step, iteration, attempt, outcome } = report;
         let command = Command::Report { step, iteration, attempt, outcome };
         if let Err(refusal) = self.ask(&run, &command, None)? {
@@ -355,7 +359,7 @@ impl Driver {
             match effect {
                 Effect::Perform(perform) => self.dispatch(perform),
                 Effect::Remember(passage) => self.memory.remember(&[passage]),
-                Effect::Abort(run) => self.performers.abort(&run),
+                Effect::Abort(run) => self.dispatcher.abort(&run),
             }
         }
         self.commit_runs(rest::Which::AtRest)?;
@@ -367,7 +371,7 @@ impl Driver {
 
     fn dispatch(&mut self, perform: cairn_kernel::Perform) {
         if let Some(live) = self.runs.get(&perform.run) {
-            self.performers.start(perform, &live.pinned);
+            self.dispatcher.start(perform, &live.pinned);
         }
     }
 

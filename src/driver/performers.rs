@@ -12,6 +12,7 @@ use super::{
     DriverError,
     recall::StoreMemory,
     wake::{Report, Wake, Wakes},
+    world::Dispatcher,
 };
 use crate::{
     effects::{self, Artifact, Doer, Done, Fault, Job, Launcher, Secrets, World},
@@ -61,22 +62,21 @@ impl Performers {
             under_way: BTreeMap::new(),
         })
     }
+}
 
-    /// How many attempts have not been reported yet: a report that waits in the queue counts.
-    pub(super) fn in_flight(&self) -> usize {
+impl Dispatcher for Performers {
+    fn in_flight(&self) -> usize {
         self.under_way.len()
     }
 
-    /// Takes note that an attempt's report has arrived.
-    pub(super) fn reported(&mut self, report: &Report) {
+    fn reported(&mut self, report: &Report) {
         let place = (report.run.clone(), report.step.clone(), report.iteration.clone());
         if self.under_way.get(&place).is_some_and(|(attempt, _)| *attempt == report.attempt) {
             self.under_way.remove(&place);
         }
     }
 
-    /// Starts an attempt; it reports back as a wake, whatever happens.
-    pub(super) fn start(&mut self, perform: Perform, pinned: &Arc<Pinned>) {
+    fn start(&mut self, perform: Perform, pinned: &Arc<Pinned>) {
         let Some(runtime) = &self.runtime else { return };
         let place = (perform.run.clone(), perform.step.clone(), perform.iteration.clone());
         let attempt = perform.attempt;
@@ -93,8 +93,7 @@ impl Performers {
         self.under_way.insert(place, (attempt, task.abort_handle()));
     }
 
-    /// Stops every attempt of a run; nobody waits for them any more.
-    pub(super) fn abort(&mut self, run: &RunId) {
+    fn abort(&mut self, run: &RunId) {
         self.under_way.retain(|(of, _, _), (_, handle)| {
             if of == run {
                 handle.abort();
@@ -103,8 +102,7 @@ impl Performers {
         });
     }
 
-    /// Ends the runtime without waiting.
-    pub(super) fn shut_down(&mut self) {
+    fn shut_down(&mut self) {
         if let Some(runtime) = self.runtime.take() {
             runtime.shutdown_timeout(Duration::from_millis(200));
         }

@@ -113,7 +113,7 @@ impl Driver {
 
     /// Writes what is remembered into the vector table and commits it.
     pub(super) fn flush_memory(&mut self) -> Result<(), DriverError> {
-        if self.memory.waiting() == 0 {
+        if !self.vectors || self.memory.waiting() == 0 {
             return Ok(());
         }
         // memory is rebuilt from passages at any time: its troubles never stop the kernel

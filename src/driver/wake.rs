@@ -11,7 +11,7 @@ use cairn_store_layout::{RunId, StepId};
 
 /// Why the loop wakes.
 #[derive(Debug)]
-pub(super) enum Wake {
+pub enum Wake {
     /// An attempt came back.
     Report(Box<Report>),
     /// Something changed in the inbox.
@@ -26,12 +26,17 @@ pub(super) enum Wake {
 
 /// How an attempt came back.
 #[derive(Debug)]
-pub(super) struct Report {
-    pub(super) run: RunId,
-    pub(super) step: StepId,
-    pub(super) iteration: Option<String>,
-    pub(super) attempt: u32,
-    pub(super) outcome: Outcome,
+pub struct Report {
+    /// The run.
+    pub run: RunId,
+    /// The step.
+    pub step: StepId,
+    /// Which of its iterations, if it has any.
+    pub iteration: Option<String>,
+    /// Which attempt at it, from 1.
+    pub attempt: u32,
+    /// How it ended.
+    pub outcome: Outcome,
 }
 
 /// The sending side, for performers, watchers and signal handlers.

@@ -9,3 +9,4 @@ mod editing;
 mod machines;
 mod restarts;
 mod support;
+mod turned;

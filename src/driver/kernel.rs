@@ -1,0 +1,109 @@
+//! The kernel of a store as something that is turned: nothing in here waits or starts a thread.
+//!
+//! [`super::serve`] turns it in the real world. A simulator turns it in its own, one wake after the
+//! other, in one thread.
+
+use std::time::Duration;
+
+use cairn_store_layout::MachineId;
+use jiff::Timestamp;
+
+use super::{Driver, DriverError, Served, Until, Wake, World, adopt::Patience};
+use crate::store::{Store, lock::KernelLock};
+
+/// The kernel of a store, between two turns. Dropping it is what a kill would do.
+pub struct Kernel {
+    driver: Driver,
+}
+
+impl Kernel {
+    /// Takes up what is durable: repairs what was torn, and starts attempts again that may be repeated.
+    /// Call [`Kernel::look`] next.
+    ///
+    /// # Errors
+    /// When the store can not be read or written, or something that was acknowledged is damaged.
+    pub fn start(store: Store, lock: KernelLock, world: World) -> Result<Self, DriverError> {
+        Ok(Self { driver: Driver::start(store, lock, world)? })
+    }
+
+    /// Looks at all that has gathered while no kernel ran: edits, commands, timers.
+    ///
+    /// # Errors
+    /// As [`Kernel::turn`].
+    pub fn look(&mut self) -> Result<(), DriverError> {
+        self.driver.adopt_definitions(Patience::Wait)?;
+        self.driver.take_inbox()?;
+        self.driver.advance_all()?;
+        self.driver.finish_turn()
+    }
+
+    /// One turn: what the wakes bring is decided, made durable, carried out, and committed where it
+    /// came to rest.
+    ///
+    /// # Errors
+    /// When the store can not be read or written. Nothing may be acknowledged any more by this kernel
+    /// then: drop it and start another, which goes on from what is durable.
+    pub fn turn(&mut self, wakes: Vec<Wake>) -> Result<(), DriverError> {
+        self.driver.handle_wakes(wakes)?;
+        self.driver.finish_turn()
+    }
+
+    /// How long nothing needs doing unless somebody wakes us: until the next timer or look at files.
+    pub fn patience(&mut self) -> Duration {
+        self.driver.patience()
+    }
+
+    /// The earliest moment that a run waits for.
+    #[must_use]
+    pub fn next_deadline(&self) -> Option<Timestamp> {
+        self.driver.next_deadline()
+    }
+
+    /// How many attempts are under way.
+    #[must_use]
+    pub fn in_flight(&self) -> usize {
+        self.driver.dispatcher.in_flight()
+    }
+
+    /// Tells whether `until` has come; looks at the inbox for it.
+    ///
+    /// # Errors
+    /// As [`Kernel::turn`].
+    pub fn is_done(&mut self, until: &Until) -> Result<bool, DriverError> {
+        self.driver.is_done(until)
+    }
+
+    /// From now on a turn takes reports and begins nothing new.
+    pub fn begin_stop(&mut self) {
+        self.driver.stopping = true;
+    }
+
+    /// Commits everything, leaves the index fresh and tells what was done. Attempts that are still
+    /// under way are left.
+    ///
+    /// # Errors
+    /// As [`Kernel::turn`].
+    pub fn stop(mut self, until: &Until) -> Result<Served, DriverError> {
+        self.driver.stopping = true;
+        let served = self.driver.settle_down(until);
+        self.driver.dispatcher.shut_down();
+        served
+    }
+
+    /// Ends without committing, as after an error: what is durable is taken up by the next start.
+    pub fn give_up(mut self) {
+        self.driver.dispatcher.shut_down();
+    }
+
+    /// The machine it runs as.
+    #[must_use]
+    pub fn machine(&self) -> &MachineId {
+        &self.driver.machine
+    }
+
+    /// What it did so far.
+    #[must_use]
+    pub fn served(&self) -> &Served {
+        &self.driver.served
+    }
+}
