@@ -49,14 +49,14 @@ pub struct Made {
 /// When `dir` is a store already or holds anything else, lies on a network file system, or the
 /// system refuses.
 pub fn init(dir: &Path, demo: bool) -> Result<Made> {
-    init_at(&identity::state_home()?, dir, demo)
+    init_at(&identity::state_home()?, dir, demo, Timestamp::now())
 }
 
-/// Like [`init`], with the identities of machines in `home`.
+/// Like [`init`], with the identities of machines in `home` and at a moment of the caller's.
 ///
 /// # Errors
 /// As [`init`].
-pub fn init_at(home: &Path, dir: &Path, demo: bool) -> Result<Made> {
+pub fn init_at(home: &Path, dir: &Path, demo: bool, now: Timestamp) -> Result<Made> {
     if dir.join(paths::STORE_TOML).exists() {
         return Err(StoreError::AlreadyAStore { root: dir.canonicalize().at("resolve", dir)? });
     }
@@ -67,7 +67,7 @@ pub fn init_at(home: &Path, dir: &Path, demo: bool) -> Result<Made> {
     }
     fsutil::create_dirs(dir)?;
     let root = dir.canonicalize().at("resolve", dir)?;
-    let made = make(home, &root, demo);
+    let made = make(home, &root, demo, now);
     if made.is_err() {
         // The first error is the one worth reporting. All that is in the folder is ours.
         let _ = clear(&root, existed);
@@ -84,12 +84,11 @@ pub fn demo_files() -> Vec<(&'static str, &'static [u8])> {
     files
 }
 
-fn make(home: &Path, root: &Path, demo: bool) -> Result<Made> {
+fn make(home: &Path, root: &Path, demo: bool, now: Timestamp) -> Result<Made> {
     if let Some(kind) = lock::network_disk(root)? {
         return Err(StoreError::NetworkDisk { root: root.to_owned(), kind });
     }
     let repo = Repo::init(root, &InitOptions { ignore: LOCAL })?;
-    let now = Timestamp::now();
     let millis = u64::try_from(now.as_millisecond()).unwrap_or_default();
     let card = StoreCard {
         format: FORMAT,

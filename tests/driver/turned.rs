@@ -126,7 +126,7 @@ fn hour(dir: &Path) -> (String, u64) {
     let lab = Lab::new();
     let _observing = observe(lab.clone());
     let home = dir.join("home");
-    let made = store::init::init_at(&home, &dir.join("store"), false).expect("a store");
+    let made = store::init::init_at(&home, &dir.join("store"), false, *lab.now.borrow()).expect("a store");
     let steps = "[[step]]\nid = \"a\"\nrun = [\"true\"]\n\n[[step]]\nid = \"b\"\nneeds = [\"a\"]\nwait = \"1h\"\n";
     let file = made.store.path("workflows/w/workflow.toml");
     std::fs::create_dir_all(file.parent().expect("a folder")).expect("a folder");
