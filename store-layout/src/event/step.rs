@@ -204,7 +204,7 @@ pub struct StepRepeated {
     pub round: u32,
     /// When it begins, after a pause.
     #[serde(default, skip_serializing_if = "Option::is_none", with = "crate::time::option_at")]
-    pub at: Option<Timestamp>,
+    pub due: Option<Timestamp>,
 }
 
 /// Leaves: pending. Reaches: succeeded, with the result that an earlier run had for the same request.

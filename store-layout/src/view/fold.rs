@@ -462,7 +462,7 @@ fn advance(slot: &mut SlotView, event: &Event) {
         Body::LeaseGranted(_) => SlotState::Todo,
         Body::StepRepeated(round) => {
             note = Some(format!("round {}", round.round));
-            if round.at.is_some() { SlotState::Timer } else { SlotState::Todo }
+            if round.due.is_some() { SlotState::Timer } else { SlotState::Todo }
         }
         _ => slot.state,
     };
