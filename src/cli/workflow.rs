@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use cairn_store_layout::definition::{Field, Problem, StepKind, Wait, Workflow as Definition};
+use cairn_store_layout::definition::{Field, Problem, StepKind, Wait, Workflow as Definition, workflow_schema};
 use clap::Subcommand;
 use serde_json::{Value, json};
 
@@ -32,17 +32,30 @@ pub enum Workflow {
         /// The workflow; all of them, and agents and connectors, if left out
         name: Option<String>,
     },
+    /// Print the JSON Schema of workflow.toml, for editors
+    #[command(
+        after_help = "Examples:\n  cairn workflow schema > workflow.schema.json\n\nAn editor that knows `#:schema` comments takes it from the first line of a workflow.toml:\n  #:schema ../workflow.schema.json"
+    )]
+    Schema,
 }
 
 impl Workflow {
     pub(super) fn run(&self, context: &mut Context) -> Outcome {
-        let store = context.store()?;
         match self {
-            Self::Ls => ls(context, &store),
-            Self::Show { name } => show(context, &store, name),
-            Self::Check { name } => check(context, &store, name.as_deref()),
+            Self::Ls => ls(context),
+            Self::Show { name } => show(context, name),
+            Self::Check { name } => check(context, name.as_deref()),
+            Self::Schema => schema(context),
         }
     }
+}
+
+/// It is a document of its own, so `--json` changes nothing.
+fn schema(context: &mut Context) -> Outcome {
+    let schema = workflow_schema();
+    context.screen.document(&schema);
+    context.screen.say(format!("{schema:#}"));
+    Ok(exit::OK)
 }
 
 /// The names of the workflows in the work tree, good or bad.
@@ -69,8 +82,9 @@ fn tree(store: &Store) -> Result<WorkTree, Failure> {
     Ok(WorkTree::read(store.root()).at("read the definitions in", store.root())?)
 }
 
-fn ls(context: &mut Context, store: &Store) -> Outcome {
-    let tree = tree(store)?;
+fn ls(context: &mut Context) -> Outcome {
+    let store = context.store()?;
+    let tree = tree(&store)?;
     let cairn = context.cairn();
     let screen = &mut context.screen;
     let item = |name: &String, loaded: &Result<Arc<LoadedWorkflow>, Vec<Problem>>| match loaded {
@@ -109,8 +123,9 @@ fn ls(context: &mut Context, store: &Store) -> Outcome {
     Ok(exit::OK)
 }
 
-fn show(context: &mut Context, store: &Store, name: &str) -> Outcome {
-    let tree = tree(store)?;
+fn show(context: &mut Context, name: &str) -> Outcome {
+    let store = context.store()?;
+    let tree = tree(&store)?;
     let loaded = match tree.workflows.get(name) {
         Some(Ok(loaded)) => loaded,
         Some(Err(problems)) => return Err(broken(name, problems)),
@@ -162,8 +177,9 @@ fn show(context: &mut Context, store: &Store, name: &str) -> Outcome {
     Ok(exit::OK)
 }
 
-fn check(context: &mut Context, store: &Store, name: Option<&str>) -> Outcome {
-    let tree = tree(store)?;
+fn check(context: &mut Context, name: Option<&str>) -> Outcome {
+    let store = context.store()?;
+    let tree = tree(&store)?;
     let problems = match name {
         None => tree.problems(),
         Some(name) => match tree.workflows.get(name) {

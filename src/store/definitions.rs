@@ -19,6 +19,7 @@ use cairn_store_layout::{
 use super::{
     disk,
     git::{BlobId, GitError, ReadLimits, Repo, TreeId},
+    shape,
 };
 
 /// The file that defines a workflow, inside its folder.
@@ -250,7 +251,7 @@ fn bundle_of(
     };
     let text = std::str::from_utf8(bytes)
         .map_err(|e| vec![Problem::new(&file, None, format!("not UTF-8 text from byte {} on", e.valid_up_to()))])?;
-    let workflow = parse_workflow(name, &file, text)?;
+    let workflow = parse_workflow(name, &file, text).map_err(|problems| shape::complete(&file, text, problems))?;
     // files that are not text belong to the folder, but no step can name them
     let texts = files.iter().filter(|(path, _)| path.as_str() != WORKFLOW_TOML);
     let texts = texts.filter_map(|(p, b)| Some((p.clone(), String::from_utf8(b.clone()).ok()?))).collect();

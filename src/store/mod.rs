@@ -17,6 +17,7 @@ pub mod journal;
 pub mod lock;
 pub mod open;
 pub mod reader;
+pub mod shape;
 pub mod verify;
 
 #[cfg(test)]

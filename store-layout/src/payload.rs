@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 use crate::{Digest, RunId, StepId, canonical};
 
 /// How an effect may be repeated. Declared by the connector's operation or the agent.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum EffectClass {
     /// Pure computation.

@@ -34,10 +34,19 @@ impl Answer {
 impl Lab {
     /// A home with the demo store.
     pub(crate) fn with_demo() -> Self {
+        Self::made(&["init", "shop", "--demo"])
+    }
+
+    /// A home with an empty store.
+    pub(crate) fn empty() -> Self {
+        Self::made(&["init", "shop"])
+    }
+
+    fn made(init: &[&str]) -> Self {
         let home = tempfile::tempdir().expect("a folder for the test");
         let store = home.path().join("shop");
         let lab = Self { home, store };
-        let made = lab.program(&["init", "shop", "--demo"]);
+        let made = lab.program(init);
         assert_eq!(made.code, 0, "{}", made.err);
         lab
     }

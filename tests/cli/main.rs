@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod lab;
+mod reference;
 mod transcript;
 
 use lab::Lab;

@@ -96,3 +96,19 @@ fn the_layout_names_every_kind_of_record() {
 fn describes(layout: &str, kind: &str, v: u32) -> bool {
     layout.lines().any(|line| line.starts_with(&format!("| `{kind}` | {v} |")))
 }
+
+/// The schema for editors, as published.
+const SCHEMA: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/reference/workflow.schema.json");
+
+#[test]
+fn the_published_schema_is_that_of_the_types() {
+    let made = format!("{:#}\n", cairn_store_layout::definition::workflow_schema());
+    if std::env::var_os("CAIRN_UPDATE_DOCS").is_some() {
+        std::fs::write(SCHEMA, &made).expect("the schema can be written");
+    }
+    let kept = std::fs::read_to_string(SCHEMA).expect("the schema");
+    assert!(
+        kept == made,
+        "docs/reference/workflow.schema.json is behind; write it anew: CAIRN_UPDATE_DOCS=1 just walls"
+    );
+}

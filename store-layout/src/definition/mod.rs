@@ -9,6 +9,7 @@ mod field;
 mod parse;
 mod problem;
 mod raw;
+mod schema;
 mod step;
 mod toml_text;
 mod trigger;
@@ -19,6 +20,7 @@ pub use connector::{Auth, Connector, ConnectorKind, HttpConnector, HttpOperation
 pub use field::{Field, FieldType, fill};
 pub use parse::parse as parse_workflow;
 pub use problem::{Position, Problem, nearest};
+pub use schema::{SCHEMA_ID, workflow_schema};
 pub use trigger::{Misfire, Overlap, Trigger, TriggerSource};
 pub use workflow::{
     AfterFailure, Approve, ApproveWhen, Backoff, Bundle, Concurrency, ForEach, Join, OnClass, OnFailure, Probe, Rate,
