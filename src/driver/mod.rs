@@ -44,7 +44,7 @@ use crate::store::{
     definitions::{Pinned, Pins},
     git::{CommitHash, Identity, Repo},
     identity,
-    journal::Journal,
+    journal::{self, Journal},
     lock::KernelLock,
 };
 use adopt::Edits;
@@ -87,7 +87,7 @@ pub struct ServeOptions {
 pub struct Served {
     /// Commits made.
     pub commits: u64,
-    /// Bytes of the journal that were set aside at the start, if any.
+    /// What was torn or damaged at the start and is whole again, each in a sentence.
     pub repaired: Vec<String>,
     /// Runs of this machine that can not be followed, and why; nothing of them was changed.
     pub parked: Vec<String>,
@@ -186,7 +186,8 @@ impl Driver {
             tracing::warn!(%error, "the git index could not be brought up to date; `git status` may show too much");
         }
         let who = repo.operator().unwrap_or_else(|| Identity::of_machine(machine.as_str()));
-        let (journal, recovered) = Journal::open_with(store.root(), world.journal)?;
+        let gather = |named: &BTreeSet<String>| journal::Known::gather(store.root(), Some(&repo), named);
+        let (journal, recovered) = Journal::open_mending(store.root(), world.journal, gather)?;
         let memory = Arc::new(Memory::open(store.root(), &machine)?);
         let dispatcher = (world.dispatcher)(&store, &memory)?;
         crate::store::fsutil::create_dirs(&store.path(&cairn_store_layout::paths::inbox(&machine)))?;

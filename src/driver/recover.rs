@@ -60,6 +60,22 @@ impl Driver {
                 offset: repair.offset,
                 bytes: repair.bytes,
                 kept: repair.kept,
+                restored: None,
+            })?;
+        }
+        for mended in recovered.mended {
+            let told = format!(
+                "{} damaged entries of {} at offset {} restored byte for byte; the segment as it was found is {}",
+                mended.entries, mended.segment, mended.offset, mended.kept
+            );
+            tracing::warn!("{told}");
+            self.served.repaired.push(told);
+            self.log_event(JournalRepaired {
+                segment: mended.segment,
+                offset: mended.offset,
+                bytes: mended.bytes,
+                kept: mended.kept,
+                restored: Some(mended.entries),
             })?;
         }
         self.resume()

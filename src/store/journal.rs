@@ -5,6 +5,7 @@
 //! journal is poisoned: nothing more is acknowledged by this process, and no sync is ever retried.
 
 use std::{
+    collections::BTreeSet,
     io,
     path::{Path, PathBuf},
 };
@@ -14,10 +15,25 @@ use cairn_store_layout::{
     paths,
 };
 
+mod known;
+mod mend;
+#[cfg(test)]
+mod mend_tests;
+
 use super::{
     disk::{self, DiskFile},
     fsutil,
 };
+
+pub use known::Known;
+pub use mend::{Mended, Stretch, mend, named, stretches};
+
+/// Where notes of the journal itself go.
+const NOTE_TO: &str = "journal:";
+/// Carries the chain on when the segments before it are forgotten.
+const CONTINUED: &str = "{\"kind\":\"journal.continued\"}";
+/// Every note there can be.
+const NOTES: [&str; 1] = [CONTINUED];
 
 /// The most entries of one write.
 pub const GROUP_MAX: usize = 256;
@@ -70,6 +86,8 @@ pub struct Recovered {
     pub entries: Vec<Entry>,
     /// Torn tails.
     pub repairs: Vec<Repair>,
+    /// Damage that was undone.
+    pub mended: Vec<Mended>,
 }
 
 /// How a journal is kept.
@@ -176,6 +194,26 @@ impl Journal {
         Ok((journal, found))
     }
 
+    /// Like [`Journal::open_with`], but undoes damage where that can be proven (see [`mend`]). `gather` is
+    /// asked for the lines to try, given the files that the journal still names.
+    ///
+    /// # Errors
+    /// As [`Journal::open`]; [`JournalError::Damaged`] names the first entry that can not be restored.
+    pub fn open_mending(
+        root: &Path,
+        options: JournalOptions,
+        gather: impl FnOnce(&BTreeSet<String>) -> Known,
+    ) -> Result<(Self, Recovered), JournalError> {
+        match Self::open_with(root, options) {
+            Err(JournalError::Damaged { .. }) => {
+                let mended = mend(root, &gather(&named(root)?))?;
+                let (journal, found) = Self::open_with(root, options)?;
+                Ok((journal, Recovered { mended, ..found }))
+            }
+            opened => opened,
+        }
+    }
+
     /// Appends lines, each for the file `to`, and returns once all of them are durable.
     ///
     /// # Errors
@@ -240,7 +278,7 @@ impl Journal {
         if self.offset > 0 {
             self.rotate(0)?;
             // the chain must not be lost with the segments: the first entry of the new one carries it on
-            self.append_group(&[("journal:", "{\"kind\":\"journal.continued\"}")])?;
+            self.append_group(&[(NOTE_TO, CONTINUED)])?;
         }
         while self.oldest < self.segment {
             let path = self.root.join(paths::segment(self.oldest));

@@ -131,11 +131,43 @@ pub fn scan(bytes: &[u8], after: Option<(u64, &str)>) -> Scan {
     }
 }
 
+/// An entry that can be read by itself, wherever it stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Whole {
+    /// Where it begins in the segment.
+    pub offset: usize,
+    /// How many bytes it has, with its line break.
+    pub len: usize,
+    /// The entry.
+    pub entry: Entry,
+    /// Its hash.
+    pub hash: String,
+}
+
+/// Every whole entry of a segment, also behind damage. Whether they follow each other is not looked at.
+#[must_use]
+pub fn whole_entries(bytes: &[u8]) -> Vec<Whole> {
+    let mut found = Vec::new();
+    let mut at = 0;
+    for line in bytes.split_inclusive(|b| *b == b'\n') {
+        let text = line.strip_suffix(b"\n");
+        // damage may have eaten a line break, so a line may begin within another
+        let starts = text.into_iter().flat_map(|text| (0..text.len()).filter(|i| text[*i..].starts_with(HEAD)));
+        let whole = starts.filter_map(|i| Some((i, Entry::decode(&line[i..line.len() - 1])?))).next();
+        found.extend(whole.map(|(i, (entry, hash))| Whole { offset: at + i, len: line.len() - i, entry, hash }));
+        at += line.len();
+    }
+    found
+}
+
+/// How every entry begins.
+const HEAD: &[u8] = b"{\"n\":";
+
 /// Torn or damaged: is there any whole later entry that knew entry `n` to be durable?
 fn tail(rest: &[u8], n: u64, offset: usize) -> Tail {
     let known = rest.split(|b| *b == b'\n').filter_map(|line| {
         // a torn write may leave garbage before a whole line, so look for the line's own start too
-        let start = line.windows(5).position(|w| w == b"{\"n\":")?;
+        let start = line.windows(HEAD.len()).position(|w| w == HEAD)?;
         Entry::decode(&line[start..])
     });
     if known.into_iter().any(|(entry, _)| entry.syn >= n) {
@@ -189,6 +221,17 @@ mod tests {
         bytes.resize(bytes.len() + 4096, 0);
         let scan = scan(&bytes, None);
         assert_eq!((scan.entries.len(), scan.tail), (5, Tail::Clean));
+    }
+
+    #[test]
+    fn whole_entries_are_found_behind_damage_and_within_a_line_that_lost_its_end() {
+        let (mut bytes, ends) = segment(&[3, 2, 4]);
+        bytes[ends[3] - 1] = b'#';
+        bytes[ends[0] + 20] ^= 1;
+        bytes.resize(bytes.len() + 512, 0);
+        let found = whole_entries(&bytes);
+        assert_eq!(found.iter().map(|w| w.entry.n).collect::<Vec<_>>(), [1, 3, 5, 6, 7, 8, 9]);
+        assert!(found.iter().all(|w| bytes[w.offset..w.offset + w.len] == *w.entry.encode().0.as_bytes()));
     }
 
     proptest! {

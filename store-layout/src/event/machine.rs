@@ -31,7 +31,8 @@ pub struct PassageAdded {
     pub passage: Passage,
 }
 
-/// Bytes at the end of the journal that a crash cut short now lie in `.cairn/quarantine/`.
+/// Bytes at the end of the journal that a crash cut short now lie in `.cairn/quarantine/`; or damaged
+/// entries were restored, and the segment as it was found lies there.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct JournalRepaired {
     /// The segment.
@@ -42,6 +43,9 @@ pub struct JournalRepaired {
     pub bytes: u64,
     /// Where they lie now.
     pub kept: String,
+    /// How many acknowledged entries were damaged and are whole again; absent for a torn tail.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub restored: Option<u64>,
 }
 
 /// The run waits as it is; all others go on.

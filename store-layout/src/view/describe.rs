@@ -105,9 +105,15 @@ pub fn describe(event: &Event) -> String {
         }
         Body::CommandRefused(e) => format!("{} by {} refused ({}): {}", e.verb, e.by, e.code, e.message),
         Body::PassageAdded(e) => format!("remembered: {}", first_words(&e.passage.text)),
-        Body::JournalRepaired(e) => {
-            format!("{} bytes at the end of {} were never acknowledged; kept in {}", e.bytes, e.segment, e.kept)
-        }
+        Body::JournalRepaired(e) => match e.restored {
+            Some(entries) => format!(
+                "{entries} damaged entries of {} at offset {} were restored byte for byte; the segment as it was found is {}",
+                e.segment, e.offset, e.kept
+            ),
+            None => {
+                format!("{} bytes at the end of {} were never acknowledged; kept in {}", e.bytes, e.segment, e.kept)
+            }
+        },
         Body::RunParked(e) => format!("run {} is parked: {}", e.run.short(), e.message),
         Body::Unknown { kind, v, .. } => format!("unknown kind `{kind}` v{v}, kept as it is"),
     }
