@@ -66,7 +66,19 @@ impl Driver {
         let result = match verb {
             Verb::RunStart { workflow, input } => self.start_run(path, &id, &by, &workflow, &input)?,
             Verb::MemoryAdd { text, kind, entity } => self.add_passage(&by, text, kind, entity)?,
+            Verb::RunAdopt { run } => {
+                if self.resume_adopted(&id, &by, &run)? || self.runs.get(&run).is_some_and(|r| r.state.has_taken(&id)) {
+                    Ok(Some(run))
+                } else if self.runs.contains_key(&run) {
+                    let message = format!("run {} belongs to this machine already", run.short());
+                    Err(No { code: "not_needed", message, run: Some(run) })
+                } else {
+                    self.hand_over(path, &id, &run, &Ask::Advance)?
+                }
+            }
             Verb::RunCancel { run, reason } => {
+                // ending a fenced run needs no more than taking it over: nothing of it is carried out
+                self.adopt_run(None, &by, &run)?;
                 self.hand_over(path, &id, &run, &Ask::Cancel { by: by.clone(), reason })?
             }
             Verb::GateApprove { run, gate, digest, reason } => {
@@ -139,6 +151,9 @@ impl Driver {
         };
         if String::from_utf8_lossy(&text).contains(&format!("\"cause\":\"{id}\"")) {
             return Ok(Ok(None));
+        }
+        if self.fenced.contains_key(run) {
+            return no("run_fenced", format!("run {} waits: {}", run.short(), super::fence::FENCED));
         }
         if let Some(parked) = self.parked.get(run) {
             return no("run_parked", format!("run {} can not be followed: {}", run.short(), parked.why));

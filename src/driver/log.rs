@@ -26,6 +26,11 @@ impl MachineLog {
         !self.since.paths.is_empty() || !self.since.consumed.is_empty() || !self.since.passages.is_empty()
     }
 
+    /// Tells whether this machine has written a record that is still known.
+    pub(super) fn has_begun(&self) -> bool {
+        self.at.is_some()
+    }
+
     /// Goes on after `records` lines of `path`.
     pub(super) fn found(&mut self, path: &str, records: u64) {
         if self.at.as_ref().is_none_or(|(known, _)| known.as_str() <= path) {

@@ -10,6 +10,7 @@
 mod adopt;
 mod clock;
 mod error;
+mod fence;
 mod intake;
 mod kernel;
 mod live;
@@ -46,6 +47,7 @@ use crate::store::{
     identity,
     journal::{self, Journal},
     lock::KernelLock,
+    mark,
 };
 use adopt::Edits;
 use live::Live;
@@ -146,6 +148,12 @@ struct Driver {
     runs: BTreeMap<RunId, Live>,
     /// Runs of this machine that can not be followed.
     parked: BTreeMap<RunId, Parked>,
+    /// Runs of ids that this machine has given up; all of them are in commits.
+    fenced: BTreeMap<RunId, Live>,
+    retired: Vec<identity::Retired>,
+    mark: mark::MarkFile,
+    /// The last entry of the journal that is in a commit with everything before it.
+    kept: u64,
     log: MachineLog,
     memory: Arc<Memory>,
     dispatcher: Box<dyn Dispatcher>,
@@ -188,6 +196,8 @@ impl Driver {
         let who = repo.operator().unwrap_or_else(|| Identity::of_machine(machine.as_str()));
         let gather = |named: &BTreeSet<String>| journal::Known::gather(store.root(), Some(&repo), named);
         let (journal, recovered) = Journal::open_mending(store.root(), world.journal, gather)?;
+        let fence::Standpoint { machine, mark, retired } =
+            fence::stand(&world.home, &store, machine, &repo, journal.last())?;
         let memory = Arc::new(Memory::open(store.root(), &machine)?);
         let dispatcher = (world.dispatcher)(&store, &memory)?;
         crate::store::fsutil::create_dirs(&store.path(&cairn_store_layout::paths::inbox(&machine)))?;
@@ -202,6 +212,10 @@ impl Driver {
             journal,
             runs: BTreeMap::new(),
             parked: BTreeMap::new(),
+            fenced: BTreeMap::new(),
+            retired,
+            mark,
+            kept: 0,
             memory,
             dispatcher,
             turn: Turn::default(),
@@ -217,6 +231,7 @@ impl Driver {
         };
         driver.introduce()?;
         driver.recover(recovered)?;
+        driver.set_mark();
         Ok(driver)
     }
 
@@ -301,6 +316,7 @@ impl Driver {
         if *until == Until::Stopped || self.memory.waiting() >= FLUSH_WAITING {
             self.flush_memory()?;
         }
+        self.set_mark();
         self.refresh_index()?;
         Ok(self.served.clone())
     }
@@ -356,6 +372,8 @@ impl Driver {
     /// Makes what was decided durable, shows it, carries it out, and commits what came to rest.
     fn finish_turn(&mut self) -> Result<(), DriverError> {
         self.write_turn()?;
+        // before an effect leaves: a store that is restored to an earlier state must be told from this one
+        self.set_mark();
         for effect in std::mem::take(&mut self.turn.effects) {
             match effect {
                 Effect::Perform(perform) => self.dispatch(perform),
@@ -364,6 +382,7 @@ impl Driver {
             }
         }
         self.commit_runs(rest::Which::AtRest)?;
+        self.set_mark();
         if self.memory.flush_due() {
             self.flush_memory()?;
         }

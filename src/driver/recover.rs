@@ -4,6 +4,7 @@
 //! work tree is compared with that and mended when it differs, because it is never synced.
 
 use std::{
+    borrow::Cow,
     collections::{BTreeMap, BTreeSet},
     io::{Read as _, Seek as _, SeekFrom},
     path::Path,
@@ -36,12 +37,16 @@ impl Driver {
         }
         let mut runs: BTreeSet<RunId> = BTreeSet::new();
         let our_log = paths::log_dir(&self.machine);
+        let retired_logs: Vec<String> = self.retired.iter().map(|r| paths::log_dir(&r.machine)).collect();
         for (path, entries) in &by_file {
             if let Some(run) = run_of(path) {
                 runs.insert(run);
             } else if path.starts_with(&our_log) {
                 let mended = self.mend(path, entries)?;
                 self.log.found(path, mended.records);
+                self.log_since(path, entries)?;
+            } else if retired_logs.iter().any(|log| path.starts_with(log)) {
+                self.mend(path, entries)?;
                 self.log_since(path, entries)?;
             }
             // anything else is a note of the journal itself, or came with a copy of another machine's store
@@ -78,13 +83,19 @@ impl Driver {
                 restored: Some(mended.entries),
             })?;
         }
+        if self.all_kept() {
+            self.kept = self.journal.last();
+        }
+        self.fence_off()?;
         self.resume()
     }
 
     /// Takes up a run of this machine. One that can not be followed is parked: the others go on.
     fn take_up(&mut self, run: &RunId, entries: &[Entry]) -> Result<(), DriverError> {
         let path = paths::run(run);
-        if self.owner(&path, entries)?.is_some_and(|owner| owner != self.machine.as_str()) {
+        let ours =
+            |owner: &str| owner == self.machine.as_str() || self.retired.iter().any(|r| r.machine.as_str() == owner);
+        if self.owner(&path, entries)?.is_some_and(|owner| !ours(&owner)) {
             return Ok(());
         }
         let mended = self.mend(&path, entries)?;
@@ -109,25 +120,26 @@ impl Driver {
     }
 
     /// Tells whether this month's log says already that the run is parked: once a month is enough.
-    fn is_told(&mut self, run: &RunId) -> Result<bool, DriverError> {
+    pub(super) fn is_told(&mut self, run: &RunId) -> Result<bool, DriverError> {
         let log = self.store.path(&paths::log(&self.machine, self.clock.now()));
         let text = fsutil::read(&log)?.unwrap_or_default();
         let text = String::from_utf8_lossy(&text);
         Ok(text.lines().any(|line| line.contains("\"kind\":\"run.parked\"") && line.contains(run.as_str())))
     }
 
-    /// The machine that a history says it belongs to.
+    /// The machine that a history says it belongs to: the last one that adopted it, else the one that began it.
     fn owner(&self, path: &str, entries: &[Entry]) -> Result<Option<String>, DriverError> {
         let mut text = self.committed_bytes(path)?;
-        if text.is_empty() {
-            text = match entries.first() {
-                Some(entry) => entry.line.clone().into_bytes(),
-                None => fsutil::read(&self.store.path(path))?.unwrap_or_default(),
-            };
+        if text.is_empty() && entries.is_empty() {
+            text = fsutil::read(&self.store.path(path))?.unwrap_or_default();
         }
-        let first = text.split(|b| *b == b'\n').next().unwrap_or_default();
-        let start: Option<serde_json::Value> = serde_json::from_slice(first).ok();
-        Ok(start.and_then(|start| Some(start.get("machine")?.as_str()?.to_owned())))
+        let committed = text.split(|b| *b == b'\n').map(Cow::Borrowed);
+        let journaled = entries.iter().map(|e| Cow::Borrowed(e.line.as_bytes()));
+        let lines: Vec<Cow<'_, [u8]>> = committed.chain(journaled).collect();
+        let adopted = lines.iter().rev().find(|line| kind(&String::from_utf8_lossy(line)) == Some("run.adopted"));
+        let telling = adopted.or_else(|| lines.iter().find(|line| !line.is_empty()));
+        let telling: Option<serde_json::Value> = telling.and_then(|line| serde_json::from_slice(line).ok());
+        Ok(telling.and_then(|line| Some(line.get("machine")?.as_str()?.to_owned())))
     }
 
     /// Makes the file at `path` what the last commit and the journal say.
@@ -293,19 +305,24 @@ impl Driver {
     fn resume(&mut self) -> Result<(), DriverError> {
         let runs: Vec<RunId> = self.runs.keys().cloned().collect();
         for run in runs {
-            let Some(live) = self.runs.get(&run) else { continue };
-            for outstanding in cairn_kernel::outstanding(&live.state) {
-                match outstanding {
-                    Outstanding::Again(perform) => self.dispatch(perform),
-                    Outstanding::Lost(p) => {
-                        let message = "the kernel stopped while it was under way; it may have happened".to_owned();
-                        let outcome = Outcome::Unknown { message };
-                        let (step, iteration, attempt) = (p.step, p.iteration, p.attempt);
-                        self.report(Report { run: run.clone(), step, iteration, attempt, outcome })?;
-                    }
+            self.resume_run(&run)?;
+            drop(self.ask(&run, &Command::Advance, None)?);
+        }
+        Ok(())
+    }
+
+    pub(super) fn resume_run(&mut self, run: &RunId) -> Result<(), DriverError> {
+        let Some(live) = self.runs.get(run) else { return Ok(()) };
+        for outstanding in cairn_kernel::outstanding(&live.state) {
+            match outstanding {
+                Outstanding::Again(perform) => self.dispatch(perform),
+                Outstanding::Lost(p) => {
+                    let message = "the kernel stopped while it was under way; it may have happened".to_owned();
+                    let outcome = Outcome::Unknown { message };
+                    let (step, iteration, attempt) = (p.step, p.iteration, p.attempt);
+                    self.report(Report { run: run.clone(), step, iteration, attempt, outcome })?;
                 }
             }
-            drop(self.ask(&run, &Command::Advance, None)?);
         }
         Ok(())
     }
@@ -350,7 +367,11 @@ fn tail(path: &Path) -> std::io::Result<Vec<u8>> {
 pub(super) fn ends(text: &[u8]) -> bool {
     let text = text.strip_suffix(b"\n").unwrap_or(text);
     let last = String::from_utf8_lossy(text.rsplit(|b| *b == b'\n').next().unwrap_or_default());
-    // the kind comes before any value that could look like one
-    let kind = last.split_once("\"kind\":\"").and_then(|(_, rest)| rest.split_once('"')).map(|(kind, _)| kind);
-    matches!(kind, Some("run.succeeded" | "run.failed" | "run.canceled"))
+    matches!(kind(&last), Some("run.succeeded" | "run.failed" | "run.canceled"))
+}
+
+/// The kind of a record's line; it comes before any value that could look like one.
+fn kind(line: &str) -> Option<&str> {
+    let (_, rest) = line.split_once("\"kind\":\"")?;
+    rest.split_once('"').map(|(kind, _)| kind)
 }

@@ -71,11 +71,19 @@ impl Driver {
         }
         // what nobody uses any more; a run that is asked for again is compiled again
         self.pinned.retain(|_, pinned| Arc::strong_count(pinned) > 1);
-        let all_kept = self.runs.values().all(|live| !live.is_ahead()) && self.parked.values().all(|p| !p.ahead);
-        if all_kept && !self.log.is_ahead() {
+        if self.all_kept() {
+            self.kept = self.journal.last();
             self.journal.forget()?;
         }
         self.refresh_index()
+    }
+
+    /// Tells whether everything in the journal is in a commit too.
+    pub(super) fn all_kept(&self) -> bool {
+        self.runs.values().all(|live| !live.is_ahead())
+            && self.parked.values().all(|p| !p.ahead)
+            && !self.log.is_ahead()
+            && self.turn.lines.is_empty()
     }
 
     /// Makes the commits durable and remembers the newest.

@@ -55,7 +55,8 @@ pub type MakeDispatcher = Box<dyn FnOnce(&Store, &Arc<Memory>) -> Result<Box<dyn
 
 /// The world around one kernel.
 pub struct World {
-    /// The folder of what belongs to this machine and to no store.
+    /// The folder of what belongs to this machine and to no store. It remembers how far the machine has come
+    /// with each store, so whoever takes a store back in time and wants it unnoticed takes this back too.
     pub home: PathBuf,
     /// Tells the time.
     pub clock: Box<dyn Clock>,

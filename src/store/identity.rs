@@ -8,6 +8,9 @@
 //! - the path is new, the work tree says whose it was (`.cairn/machine`), and the path that id is
 //!   bound to no longer holds this store: the store was moved, the id comes along;
 //! - otherwise (a copy, a clone, a restored backup elsewhere): a new id.
+//!
+//! An id can be retired: what it owned is known to be incomplete, so it is never written under again
+//! ([`retire`]). The store's own past at the same path is told by the [`super::mark`].
 
 use std::path::{Path, PathBuf};
 
@@ -75,6 +78,65 @@ pub fn state_home() -> Result<PathBuf> {
     }
 }
 
+/// An id that this machine had here and gave up.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Retired {
+    /// The id.
+    pub machine: MachineId,
+    /// When it was given up.
+    pub at: Timestamp,
+    /// Why, for a person.
+    pub why: String,
+}
+
+/// The ids that this machine gave up for `store`, oldest first. Its runs wait until they are adopted.
+///
+/// # Errors
+/// When they can not be read.
+pub fn retired(home: &Path, store: &Store) -> Result<Vec<Retired>> {
+    let bindings = Bindings::read(home, store.id())?;
+    let here = bindings.all.into_iter().find(|(_, b)| b.path == store.root());
+    Ok(here.map(|(_, binding)| binding.retired).unwrap_or_default())
+}
+
+/// The machine that takes commands for the runs of `owner`: this one, if it has retired that id.
+///
+/// # Errors
+/// When identities can not be read.
+pub fn addressee(store: &Store, owner: &MachineId) -> Result<MachineId> {
+    let home = state_home()?;
+    if retired(&home, store)?.iter().any(|r| r.machine == *owner) {
+        return ensure_in(&home, store.root(), store.id());
+    }
+    Ok(owner.clone())
+}
+
+/// Gives up this machine's id for `store`, for good, and answers the new one. `why` is for a person.
+///
+/// # Errors
+/// When there is no id yet, or it can not be written.
+pub fn retire(home: &Path, store: &Store, why: &str) -> Result<MachineId> {
+    let bindings = Bindings::read(home, store.id())?;
+    let here = bindings.all.into_iter().find(|(_, b)| b.path == store.root());
+    let Some((file, mut binding)) = here else { return ensure_in(home, store.root(), store.id()) };
+    let machine = std::mem::replace(&mut binding.machine, fresh());
+    binding.retired.push(Retired { machine, at: Timestamp::now(), why: why.to_owned() });
+    fsutil::write(&file, text(&file, &binding)?.as_bytes())?;
+    mark(store.root(), &binding.machine)?;
+    Ok(binding.machine)
+}
+
+/// The file of this machine's high-water mark for `store`, see [`super::mark`].
+#[must_use]
+pub fn mark_file(home: &Path, store: &StoreId, machine: &MachineId) -> PathBuf {
+    home.join("machines").join(store.as_str()).join(format!("{machine}.mark"))
+}
+
+fn text(file: &Path, binding: &Binding) -> Result<String> {
+    toml::to_string(binding).map_err(|e| StoreError::BadIdentity { file: file.to_owned(), why: e.to_string() })
+}
+
 /// One file: an id and the path it is bound to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -83,6 +145,8 @@ struct Binding {
     /// The store's canonical path; lossy for names that are not UTF-8, which then never match and
     /// cost a new id.
     path: PathBuf,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    retired: Vec<Retired>,
 }
 
 struct Bindings {
@@ -92,6 +156,7 @@ struct Bindings {
 
 struct Found {
     machine: MachineId,
+    retired: Vec<Retired>,
     /// The file to be replaced, when the store was moved.
     moved: Option<PathBuf>,
 }
@@ -115,32 +180,34 @@ impl Bindings {
 
     fn resolve(&self, root: &Path, id: &StoreId) -> Result<Option<Found>> {
         if let Some((_, here)) = self.all.iter().find(|(_, b)| b.path == root) {
-            return Ok(Some(Found { machine: here.machine.clone(), moved: None }));
+            return Ok(Some(Found { machine: here.machine.clone(), retired: Vec::new(), moved: None }));
         }
         let Some(before) = fsutil::read(&root.join(paths::MACHINE))? else { return Ok(None) };
         let before = String::from_utf8_lossy(&before).trim().to_owned();
         let moved = self.all.iter().find(|(_, b)| b.machine.as_str() == before && !holds(&b.path, id));
-        Ok(moved.map(|(file, b)| Found { machine: b.machine.clone(), moved: Some(file.clone()) }))
+        Ok(moved.map(|(file, b)| Found {
+            machine: b.machine.clone(),
+            retired: b.retired.clone(),
+            moved: Some(file.clone()),
+        }))
     }
 }
 
 fn ensure_in(home: &Path, root: &Path, id: &StoreId) -> Result<MachineId> {
     let bindings = Bindings::read(home, id)?;
     let found = bindings.resolve(root, id)?;
-    let (machine, old) = match found {
-        Some(Found { machine, moved: None }) => {
+    let (machine, retired, old) = match found {
+        Some(Found { machine, moved: None, .. }) => {
             mark(root, &machine)?;
             return Ok(machine);
         }
-        Some(Found { machine, moved }) => (machine, moved),
-        None => (fresh(), None),
+        Some(Found { machine, retired, moved }) => (machine, retired, moved),
+        None => (fresh(), Vec::new(), None),
     };
     let name = cairn_store_layout::Digest::of(root.as_os_str().as_encoded_bytes());
     let file = bindings.dir.join(format!("{}.toml", &name.as_str()[..16]));
-    let binding = Binding { machine: machine.clone(), path: root.to_owned() };
-    let text =
-        toml::to_string(&binding).map_err(|e| StoreError::BadIdentity { file: file.clone(), why: e.to_string() })?;
-    if !fsutil::write_new(&file, text.as_bytes())? {
+    let binding = Binding { machine: machine.clone(), path: root.to_owned(), retired };
+    if !fsutil::write_new(&file, text(&file, &binding)?.as_bytes())? {
         // somebody else was first by a moment; there is one file a path, so theirs is ours
         let bytes = disk::read(&file).at("read", &file)?;
         let theirs: Binding =
@@ -230,6 +297,25 @@ mod tests {
         std::fs::remove_dir_all(&a).unwrap();
         let third = lab.machine(&clone);
         assert!(third != first && third != second, "a clone has no local mark, so it is nobody's move");
+    }
+
+    #[test]
+    fn a_retired_id_is_remembered_also_when_the_store_moves() {
+        let lab = Lab::new();
+        let (home, root) = (lab.dir.path().join("state"), lab.store("a"));
+        let first = lab.machine(&root);
+        let store = Store::open(&root).unwrap();
+        let second = retire(&home, &store, "it was restored").unwrap();
+        assert_ne!(first, second);
+        assert_eq!(lab.machine(&root), second);
+        let moved = root.with_file_name("b");
+        std::fs::rename(&root, &moved).unwrap();
+        assert_eq!(lab.machine(&moved), second);
+        let retired = retired(&home, &Store::open(&moved).unwrap()).unwrap();
+        assert_eq!(
+            retired.iter().map(|r| (&r.machine, r.why.as_str())).collect::<Vec<_>>(),
+            [(&first, "it was restored")]
+        );
     }
 
     #[test]

@@ -17,7 +17,7 @@ use super::{
     Store, disk,
     error::Result,
     fsutil::{self, At as _},
-    random,
+    identity, random,
 };
 
 /// The longest name in a command: of a person, a workflow, a kind, an entity.
@@ -25,12 +25,13 @@ const NAME_BYTES_MAX: usize = 200;
 /// The longest reason.
 const REASON_BYTES_MAX: usize = 16 * 1024;
 
-/// Puts a command for `machine` into the inbox, durably, and answers its id.
+/// Puts a command for `machine` into the inbox, durably, and answers its id. A machine id that was
+/// retired here reads nothing any more: what is for it goes to the one that took its place.
 ///
 /// # Errors
 /// When the file system refuses; nothing was asked then.
 pub fn submit(store: &Store, machine: &MachineId, verb: Verb, by: &str) -> Result<CommandId> {
-    submit_at(store, machine, verb, by, Timestamp::now())
+    submit_at(store, &identity::addressee(store, machine)?, verb, by, Timestamp::now())
 }
 
 /// Like [`submit`], at a moment of the caller's.
@@ -129,7 +130,7 @@ pub fn read(name: &str, bytes: &[u8]) -> std::result::Result<Command, String> {
         | Verb::GateApprove { reason, .. }
         | Verb::GateDeny { reason, .. }
         | Verb::GateEdit { reason, .. } => (Vec::new(), reason.as_ref()),
-        Verb::AskAnswer { .. } => (Vec::new(), None),
+        Verb::AskAnswer { .. } | Verb::RunAdopt { .. } => (Vec::new(), None),
     };
     // all of these go into one line of a history
     if names.into_iter().chain([&command.by]).any(|name| name.len() > NAME_BYTES_MAX) {

@@ -18,7 +18,7 @@ use cairn_store_layout::{
 mod known;
 mod mend;
 #[cfg(test)]
-mod mend_tests;
+mod tests_mend;
 
 use super::{
     disk::{self, DiskFile},
@@ -263,6 +263,12 @@ impl Journal {
         self.offset = 0;
         self.size = size;
         Ok(())
+    }
+
+    /// The number of the last durable entry; 0 when there never was one.
+    #[must_use]
+    pub fn last(&self) -> u64 {
+        self.durable
     }
 
     /// Forgets every entry so far, when enough has gathered to be worth it. The caller has made sure

@@ -15,6 +15,7 @@ pub mod inbox;
 pub mod init;
 pub mod journal;
 pub mod lock;
+pub mod mark;
 pub mod open;
 pub mod reader;
 pub mod shape;

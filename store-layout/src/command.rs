@@ -51,6 +51,12 @@ pub enum Verb {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         reason: Option<String>,
     },
+    /// Take over a run of an id that this machine has retired.
+    #[serde(rename = "run.adopt")]
+    RunAdopt {
+        /// The run.
+        run: RunId,
+    },
     /// Let the effect of this digest happen.
     #[serde(rename = "gate.approve")]
     GateApprove {
@@ -124,6 +130,7 @@ impl Verb {
         match self {
             Self::RunStart { .. } => "run.start",
             Self::RunCancel { .. } => "run.cancel",
+            Self::RunAdopt { .. } => "run.adopt",
             Self::GateApprove { .. } => "gate.approve",
             Self::GateDeny { .. } => "gate.deny",
             Self::GateEdit { .. } => "gate.edit",

@@ -8,5 +8,6 @@ mod demo;
 mod editing;
 mod machines;
 mod restarts;
+mod restored;
 mod support;
 mod turned;

@@ -35,6 +35,17 @@ impl Bench {
         Self { store, machine, _dir: tempfile::tempdir().expect("a folder") }
     }
 
+    /// The same store under another machine id, with its folder kept for as long.
+    pub(crate) fn keeping(mut self, other: Self) -> Self {
+        self._dir = other._dir;
+        self
+    }
+
+    /// What `cairn verify` finds.
+    pub(crate) fn verified(&self) -> Vec<String> {
+        store::verify::verify(&self.store).findings.into_iter().map(|f| format!("{}: {}", f.path, f.message)).collect()
+    }
+
     /// A new store with one workflow `w` of these steps.
     pub(crate) fn with(steps: &str) -> Self {
         let dir = tempfile::tempdir().expect("a folder");

@@ -1,5 +1,6 @@
 //! `cairn run`: start runs and look at them.
 
+pub mod adopt;
 pub mod cancel;
 pub mod history;
 pub mod ls;
@@ -28,6 +29,8 @@ pub enum Run {
     History(history::History),
     /// End a run before its time
     Cancel(cancel::Cancel),
+    /// Take over a run of a machine id that was retired here
+    Adopt(adopt::Adopt),
 }
 
 impl Run {
@@ -38,6 +41,7 @@ impl Run {
             Self::Show(verb) => verb.run(context),
             Self::History(verb) => verb.run(context),
             Self::Cancel(verb) => verb.run(context),
+            Self::Adopt(verb) => verb.run(context),
         }
     }
 }

@@ -59,7 +59,7 @@ impl StoreHost {
     fn try_submit(&self, run: &RunId, verb: Verb) -> Result<(CommandId, State), Failure> {
         let here = identity::ensure(&self.store)?;
         let view = Reader::new(self.store.clone()).view(run)?;
-        let owner = view.map_or_else(|| here.clone(), |view| view.machine);
+        let owner = view.map_or_else(|| Ok(here.clone()), |view| identity::addressee(&self.store, &view.machine))?;
         let command = inbox::submit(&self.store, &owner, verb, &self.by)?;
         let state = match lock::probe(self.store.root())? {
             _ if owner != here => State::Elsewhere,

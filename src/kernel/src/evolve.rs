@@ -18,6 +18,7 @@ pub fn evolve(state: &mut State, event: &Event) {
         Body::RunSucceeded(_) => state.end = Some(End::Succeeded),
         Body::RunFailed(_) => state.end = Some(End::Failed),
         Body::RunCanceled(_) => state.end = Some(End::Canceled),
+        Body::RunAdopted(adopted) => state.machine = adopted.machine.clone(),
         _ => {
             if let Some(step) = event.step.as_ref().and_then(|id| state.step_index(id)) {
                 evolve_step(state, step, event);

@@ -226,13 +226,15 @@ impl Checker<'_> {
             | Body::UndoSucceeded(_)
             | Body::UndoFailed(_)
             | Body::UndoUnknown(_)
+            | Body::RunAdopted(_)
             | Body::Unknown { .. } => {}
             Body::CommandRefused(_)
             | Body::PassageAdded(_)
             | Body::JournalRepaired(_)
             | Body::RunParked(_)
             | Body::EventReceived(_)
-            | Body::TriggerFired(_) => {
+            | Body::TriggerFired(_)
+            | Body::MachineRetired(_) => {
                 self.finding("wrong_file", format!("`{}` belongs into a machine's log", event.body.kind().0));
             }
         }

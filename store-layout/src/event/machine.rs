@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::{CommandId, RunId, passage::Passage};
+use crate::{CommandId, MachineId, RunId, passage::Passage};
 
 /// No state changes: what was asked can not be done.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -46,6 +46,16 @@ pub struct JournalRepaired {
     /// How many acknowledged entries were damaged and are whole again; absent for a torn tail.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub restored: Option<u64>,
+}
+
+/// The id that this machine had before is given up: what it knew is known to be incomplete. Its runs wait
+/// until they are adopted or canceled.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MachineRetired {
+    /// The id that was given up.
+    pub was: MachineId,
+    /// Why, for a person.
+    pub message: String,
 }
 
 /// The run waits as it is; all others go on.

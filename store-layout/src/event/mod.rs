@@ -15,10 +15,12 @@ use serde_json::{Map, Value};
 pub use gate::{
     AskAnswered, AskOpened, GateApproved, GateClass, GateDenied, GateEdited, GateExpired, GateOpened, RequestWithdrawn,
 };
-pub use machine::{CommandRefused, EventReceived, JournalRepaired, PassageAdded, RunParked, TriggerFired};
+pub use machine::{
+    CommandRefused, EventReceived, JournalRepaired, MachineRetired, PassageAdded, RunParked, TriggerFired,
+};
 pub use run::{
-    Fired, Origin, Parent, PlannedStep, RunCanceled, RunFailed, RunMigrated, RunStarted, RunStopping, RunSucceeded,
-    SignalReceived, StopCause,
+    Fired, Origin, Parent, PlannedStep, RunAdopted, RunCanceled, RunFailed, RunMigrated, RunStarted, RunStopping,
+    RunSucceeded, SignalReceived, StopCause,
 };
 pub use step::{
     ArtifactRef, AttemptFailed, AttemptReused, AttemptStarted, AttemptSucceeded, AttemptUnknown, FailureClass,
@@ -120,6 +122,8 @@ bodies! {
     RunFailed(RunFailed) = "run.failed"/1;
     /// The run was ended by a person.
     RunCanceled(RunCanceled) = "run.canceled"/1;
+    /// The run belongs to another machine from here on.
+    RunAdopted(RunAdopted) = "run.adopted"/1;
     /// A `for_each` list was taken.
     StepExpanded(StepExpanded) = "step.expanded"/1;
     /// A step that needs no attempt (`set`, `wait`, a whole `for_each`) has its output.
@@ -202,4 +206,6 @@ bodies! {
     JournalRepaired(JournalRepaired) = "journal.repaired"/1;
     /// In a machine's log: a run can not be followed and is left alone until somebody has looked at it.
     RunParked(RunParked) = "run.parked"/1;
+    /// In a machine's log: the id it had before is given up, because what it knew is incomplete.
+    MachineRetired(MachineRetired) = "machine.retired"/1;
 }

@@ -99,6 +99,17 @@ pub struct PlannedStep {
     pub needs: Vec<StepId>,
 }
 
+/// No state changes; the run belongs to `machine` from here on, which alone may add to its history.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunAdopted {
+    /// The machine that owns it now.
+    pub machine: MachineId,
+    /// The machine that owned it before.
+    pub from: MachineId,
+    /// Who decided it.
+    pub by: String,
+}
+
 /// Leaves: running. Reaches: succeeded (final).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RunSucceeded {

@@ -115,6 +115,8 @@ pub fn describe(event: &Event) -> String {
             }
         },
         Body::RunParked(e) => format!("run {} is parked: {}", e.run.short(), e.message),
+        Body::MachineRetired(e) => format!("machine {} is retired: {}", e.was, e.message),
+        Body::RunAdopted(e) => format!("adopted from machine {} by {}; it belongs to {} now", e.from, e.by, e.machine),
         Body::Unknown { kind, v, .. } => format!("unknown kind `{kind}` v{v}, kept as it is"),
     }
 }

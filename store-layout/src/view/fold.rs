@@ -109,6 +109,7 @@ impl RunView {
                 let reason = end.reason.as_deref().map_or(String::new(), |r| format!(": {r}"));
                 self.message = Some(format!("canceled by {}{reason}", end.by));
             }
+            Body::RunAdopted(adopted) => self.machine = adopted.machine.clone(),
             Body::PassageRemembered(_) => self.remembered += 1,
             Body::GateOpened(_) | Body::AskOpened(_) | Body::AttemptUnknown(_) => {
                 self.open_request(event);
