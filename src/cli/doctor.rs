@@ -11,7 +11,11 @@ use super::{
     failure::{Failure, exit, plural},
     workflow,
 };
-use crate::store::{Store, StoreError, git::Repo, identity, lock};
+use crate::store::{
+    Store, StoreError,
+    git::{PACKS_MANY, Repo, Shape},
+    identity, lock,
+};
 
 /// Below this the kernel is likely to run into a full disk soon.
 const SPACE_LOW: u64 = 512 << 20;
@@ -186,6 +190,7 @@ fn of_store(store: &Store, checks: &mut Vec<Check>) {
         ),
         Err(e) => check("repository", Grade::Fail, e.to_string(), "cairn verify"),
     });
+    checks.extend(Repo::open(root).and_then(|repo| repo.shape()).ok().map(packs));
     checks.push(match workflow::problems(store) {
         Ok(problems) if problems.is_empty() => check("definitions", Grade::Ok, "all can be used", ""),
         Ok(problems) => {
@@ -194,6 +199,18 @@ fn of_store(store: &Store, checks: &mut Vec<Check>) {
         }
         Err(e) => check("definitions", Grade::Fail, e.message, "check the permissions of the folders"),
     });
+}
+
+/// A few times as many as a kernel lets gather: it could not put them together.
+fn packs(shape: Shape) -> Check {
+    let grade = if shape.packs > 4 * PACKS_MANY { Grade::Warn } else { Grade::Ok };
+    let graph = match shape.graph {
+        Some(age) => format!("graph of commits {} h old", age.as_secs() / 3600),
+        None => "no graph of commits yet".to_owned(),
+    };
+    let packs = plural(shape.packs as u64, "pack");
+    let found = format!("{packs}, {} KiB, {} loose objects, {graph}", shape.pack_bytes >> 10, shape.loose);
+    check("packs", grade, found, "put them together: cairn kernel maintain")
 }
 
 fn disk(root: &Path) -> Check {

@@ -3,6 +3,7 @@
 use std::{
     fs::OpenOptions,
     process::{Command, Stdio},
+    sync::atomic::AtomicBool,
     thread,
     time::{Duration, Instant},
 };
@@ -14,12 +15,13 @@ use serde_json::json;
 
 use super::{
     context::{Context, Outcome},
-    failure::{Failure, exit},
+    failure::{Failure, exit, plural},
     host,
 };
 use crate::store::{
     Store,
     fsutil::{self, At as _},
+    git::{Chores, Repo, Upkept},
     lock,
 };
 
@@ -40,6 +42,8 @@ pub enum Kernel {
     Start,
     /// Stop the kernel cleanly
     Stop,
+    /// Put packs together and write the graph of the commits now; a kernel does it by itself, when it is due
+    Maintain,
     /// Tell whether a kernel runs (exit code 6 if not)
     Status,
 }
@@ -51,6 +55,7 @@ impl Kernel {
             Self::Run { detached } => run(context, store, *detached),
             Self::Start => start(context, &store),
             Self::Stop => stop(context, &store),
+            Self::Maintain => maintain(context, &store),
             Self::Status => status(context, &store),
         }
     }
@@ -146,6 +151,40 @@ fn stop(context: &mut Context, store: &Store) -> Outcome {
         thread::sleep(LOOK);
     }
     told(context, "down", None, "stopped the kernel")
+}
+
+fn maintain(context: &mut Context, store: &Store) -> Outcome {
+    let repo = Repo::open(store.root())?;
+    let before = repo.shape()?;
+    fsutil::create_dirs(&store.path(paths::LOCAL))?;
+    let chores = Chores { packs: true, graph: true };
+    let done = repo.keep_up(chores, &store.path(paths::UPKEEP_LOCK), &AtomicBool::new(false))?;
+    let now = repo.shape()?;
+    match done {
+        Upkept::Done { .. } => {}
+        Upkept::Busy => {
+            return Err(Failure::new("busy", exit::REFUSED, "maintenance is under way already; nothing was changed")
+                .fix("let it end, then ask again: cairn doctor"));
+        }
+        Upkept::NoProgram => {
+            return Err(Failure::failed("no_git", "there is no git program on this machine; nothing was changed")
+                .why("packs are put together by git itself")
+                .fix("install git; the store works without it, only the history gets slower to read"));
+        }
+        Upkept::Stopped => return Err(Failure::failed("interrupted", "it was stopped; nothing is lost")),
+    }
+    context.screen.document(&json!({
+        "schema": "cairn.maintain/1", "packs": {"before": before.packs, "after": now.packs},
+        "bytes": {"before": before.pack_bytes, "after": now.pack_bytes}, "loose": now.loose,
+    }));
+    context.screen.say(format!(
+        "{} instead of {}, {} KiB instead of {} KiB",
+        plural(now.packs as u64, "pack"),
+        before.packs,
+        now.pack_bytes >> 10,
+        before.pack_bytes >> 10
+    ));
+    Ok(exit::OK)
 }
 
 fn status(context: &mut Context, store: &Store) -> Outcome {

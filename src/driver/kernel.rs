@@ -9,7 +9,7 @@ use cairn_store_layout::MachineId;
 use jiff::Timestamp;
 
 use super::{Driver, DriverError, Served, Until, Wake, World, adopt::Patience};
-use crate::store::{Store, lock::KernelLock};
+use crate::store::{Store, git::Repo, lock::KernelLock};
 
 /// The kernel of a store, between two turns. Dropping it is what a kill would do.
 pub struct Kernel {
@@ -46,6 +46,11 @@ impl Kernel {
     pub fn turn(&mut self, wakes: Vec<Wake>) -> Result<(), DriverError> {
         self.driver.handle_wakes(wakes)?;
         self.driver.finish_turn()
+    }
+
+    /// The repository that it commits to.
+    pub(super) fn repo(&self) -> &Repo {
+        &self.driver.repo
     }
 
     /// How long nothing needs doing unless somebody wakes us: until the next timer or look at files.

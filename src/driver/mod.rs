@@ -20,6 +20,7 @@ mod recall;
 mod recover;
 mod rest;
 mod turn;
+mod upkeep;
 mod wake;
 mod watch;
 mod world;
@@ -107,7 +108,10 @@ pub fn serve(store: Store, lock: KernelLock, options: &ServeOptions, stop: &Stop
     let mut kernel = Kernel::start(store, lock, World::real(sender.clone())?)?;
     // before the first look, or what comes between the two would wait for the slow poll
     let _watch = watch::Watch::start(&root, kernel.machine(), sender);
-    match attend(&mut kernel, &wakes, &options.until, stop) {
+    let mut upkeep = upkeep::Upkeep::new(kernel.repo());
+    let attended = attend(&mut kernel, &wakes, &options.until, stop, &mut upkeep);
+    upkeep.stop();
+    match attended {
         Ok(()) => kernel.stop(&options.until),
         Err(error) => {
             kernel.give_up();
@@ -117,9 +121,16 @@ pub fn serve(store: Store, lock: KernelLock, options: &ServeOptions, stop: &Stop
 }
 
 /// Turns the kernel until it is done, or asked to stop and its attempts are back.
-fn attend(kernel: &mut Kernel, wakes: &Receiver<Wake>, until: &Until, stop: &StopFlag) -> Result<(), DriverError> {
+fn attend(
+    kernel: &mut Kernel,
+    wakes: &Receiver<Wake>,
+    until: &Until,
+    stop: &StopFlag,
+    upkeep: &mut upkeep::Upkeep,
+) -> Result<(), DriverError> {
     kernel.look()?;
     while !stop.is_requested() && !kernel.is_done(until)? {
+        upkeep.tick();
         let first = wakes.recv_timeout(kernel.patience()).unwrap_or(Wake::Time);
         let mut all = vec![first];
         all.extend(wakes.try_iter().take(crate::store::journal::GROUP_MAX));

@@ -20,10 +20,12 @@ pub mod commit;
 pub mod index;
 pub mod log;
 pub mod objects;
+pub mod upkeep;
 pub mod verify;
 
 mod cache_tree;
 mod pack;
+mod program;
 
 #[cfg(test)]
 mod tests;
@@ -42,6 +44,7 @@ pub use self::{
     log::LogEntry,
     objects::ReadLimits,
     refs::Head,
+    upkeep::{Chores, PACKS_MANY, Shape, Upkept},
 };
 use crate::store::disk;
 use error::During as _;

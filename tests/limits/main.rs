@@ -1,0 +1,4 @@
+//! The store at its limits: maintenance that is killed, disks that are full, handles that run out.
+
+mod lab;
+mod upkeep;
