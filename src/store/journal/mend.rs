@@ -252,7 +252,7 @@ fn guessed(
         None => (first_hash(stretch, raw)?, stretch.entries.0 - 1),
     };
     let mut search = Search { stretch, raw, known, later, left: GUESSES_MAX, text: Vec::new(), next };
-    search.follow(stretch.entries.0, hash, syn).then_some(search.text)
+    search.follow(stretch.entries.0, &hash, syn).then_some(search.text)
 }
 
 /// What the first damaged entry says it follows: the oldest entry of a journal may follow anything.
@@ -287,11 +287,11 @@ struct Guess {
 
 impl Search<'_> {
     /// Depth first from entry `n`, which follows `p`; `syn` is that of the entry before.
-    fn follow(&mut self, n: u64, p: String, syn: u64) -> bool {
+    fn follow(&mut self, n: u64, p: &str, syn: u64) -> bool {
         if n > self.stretch.entries.1 {
             return p == self.stretch.until && (!self.stretch.exact || self.text.len() == self.raw.len());
         }
-        let mut guesses = self.guesses(n, &p, syn);
+        let mut guesses = self.guesses(n, p, syn);
         let last = n == self.stretch.entries.1;
         guesses.retain(|g| !last || g.hash == self.stretch.until);
         guesses.sort_by_key(|g| std::cmp::Reverse(g.alike.0 * 1_000 / g.alike.1.max(1)));
@@ -301,7 +301,7 @@ impl Search<'_> {
             if let Some(record) = guess.record {
                 self.next.insert(guess.to.clone(), record + 1);
             }
-            if self.follow(n + 1, guess.hash, guess.syn) {
+            if self.follow(n + 1, &guess.hash, guess.syn) {
                 return true;
             }
             self.text.truncate(len);
