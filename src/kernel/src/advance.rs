@@ -6,8 +6,8 @@ use cairn_store_layout::{
     GateId, StepId, canonical,
     definition::Field,
     event::{
-        AskOpened, AttemptStarted, Body, Event, FailureClass, GateExpired, GateOpened, Item, RunFailed, RunSucceeded,
-        StepExpanded, StepFailed, StepSkipped, StepSucceeded, TimerFired, TimerSet,
+        AskOpened, AttemptReused, AttemptStarted, Body, Event, FailureClass, GateExpired, GateOpened, Item, RunFailed,
+        RunSucceeded, StepExpanded, StepFailed, StepSkipped, StepSucceeded, TimerFired, TimerSet,
     },
     payload::{EffectContent, Purpose, Request},
     text::brief,
@@ -248,11 +248,16 @@ impl Pass<'_> {
                 schema: plan.schema.clone(),
             },
         };
+        if let Some(reused) = self.taken_over(plan, key, &request) {
+            self.put(plan, key, None, reused);
+            return Ok(());
+        }
+        let request = self.dated(request);
         let effect = EffectContent {
             run: self.state.run.clone(),
             step: plan.id.clone(),
             iteration: key.map(str::to_owned),
-            ordinal: 0,
+            ordinal: self.state.first_ordinal(plan, key),
             purpose: Purpose::Step,
             definition: self.state.definition.clone(),
             pin: plan.spec.pin.clone(),
@@ -266,6 +271,25 @@ impl Pass<'_> {
         Ok(())
     }
 
+    /// What an earlier history gave to the same request.
+    fn taken_over(&self, plan: &PlanStep, key: Option<&str>, request: &Request) -> Option<AttemptReused> {
+        self.state.reuse.as_ref()?;
+        let request = request.digest();
+        let found = self.state.found(plan, key, 0, &request)?;
+        Some(AttemptReused { from: found.from.clone(), request, output: found.output.clone() })
+    }
+
+    /// A fork recalls what was known then, unless the definition names a time itself.
+    fn dated(&self, mut request: Request) -> Request {
+        if let (Some(as_of), Request::Call { connector, operation, input, .. }) = (self.state.as_of, &mut request)
+            && (connector.as_str(), operation.as_str()) == ("memory", "recall")
+            && let Some(fields) = input.as_object_mut()
+        {
+            fields.entry("as_of").or_insert_with(|| cairn_store_layout::time::write(as_of).into());
+        }
+        request
+    }
+
     fn gate(
         &mut self,
         plan: &PlanStep,
@@ -277,7 +301,7 @@ impl Pass<'_> {
         let text = |t: &Option<Template>| t.as_ref().map(|t| t.text(scope).map(|s| brief(&s, 2_000))).transpose();
         let summary = text(&approve.summary)?.unwrap_or_else(|| effect.request.name());
         let body = GateOpened {
-            gate: GateId::derive(&self.state.run, &plan.id, key, 0),
+            gate: self.request_id(plan, key),
             digest: effect.digest(),
             class: plan.spec.class,
             effect,
@@ -294,9 +318,18 @@ impl Pass<'_> {
         let content = serde_json::json!({
             "run": self.state.run, "step": plan.id, "iteration": key, "prompt": prompt, "form": form,
         });
-        let gate = GateId::derive(&self.state.run, &plan.id, key, 0);
+        let gate = self.request_id(plan, key);
         let digest = canonical::digest(&content);
         self.put(plan, key, None, AskOpened { gate, digest, prompt, form: form.to_vec() });
+    }
+
+    /// The first request of a place has round 0; rounds from 1 on belong to attempts whose outcome is unknown.
+    fn request_id(&self, plan: &PlanStep, key: Option<&str>) -> GateId {
+        let round = match self.state.first_ordinal(plan, key) {
+            0 => 0,
+            ordinal => (1 << 16) + ordinal,
+        };
+        GateId::derive(&self.state.run, &plan.id, key, round)
     }
 
     fn until(&self, span: bool, text: &str) -> Result<Timestamp, ExprError> {

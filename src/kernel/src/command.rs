@@ -81,6 +81,15 @@ pub enum Command {
         /// Who.
         by: String,
     },
+    /// The operator does not wait for the time of the next attempt.
+    Resume,
+    /// The operator wants another attempt of what failed or pauses.
+    Retry {
+        /// The step; absent: every one.
+        step: Option<StepId>,
+        /// The iteration of a `for_each` step; absent: every one.
+        iteration: Option<String>,
+    },
     /// The operator ends the run.
     Cancel {
         /// Who.
@@ -175,6 +184,12 @@ pub enum Refusal {
     /// The attempt is not in flight: a late or doubled reply.
     #[error("no such attempt is in flight")]
     NotInFlight,
+    /// There is nothing to resume or retry.
+    #[error("{0}")]
+    NothingToDo(String),
+    /// The run can not move to another definition just now, or not to this one.
+    #[error("the run can not move: {0}")]
+    CannotMove(String),
     /// The command was taken before.
     #[error("this command was taken before")]
     AlreadyTaken,
@@ -194,6 +209,8 @@ impl Refusal {
             Self::BadAnswer(_) => "bad_answer",
             Self::BadEdit(_) => "bad_edit",
             Self::NotInFlight => "not_in_flight",
+            Self::NothingToDo(_) => "nothing_to_do",
+            Self::CannotMove(_) => "cannot_move",
             Self::AlreadyTaken => "already_taken",
         }
     }

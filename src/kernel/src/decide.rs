@@ -15,6 +15,7 @@ use serde_json::Value;
 
 use crate::{
     advance::advance,
+    again,
     command::{Command, Context, Outcome, Refusal},
     evolve::evolve,
     state::{Phase, Slot, State},
@@ -99,6 +100,8 @@ pub fn decide(state: &State, command: &Command, ctx: &Context) -> Result<Vec<Eve
                 _ => Err(wrong_verb(gate, place.slot)),
             }
         }
+        Command::Resume => again::resume(state, ctx),
+        Command::Retry { step, iteration } => again::retry(state, step.as_ref(), iteration.as_deref(), ctx),
         Command::Cancel { by, reason } => {
             let mut events = Vec::new();
             for (step, slot) in state.slots() {

@@ -112,12 +112,17 @@ fn evolve_slot(slot: &mut Slot, event: &Event) {
         Body::StepSkipped(_) => Phase::Skipped,
         Body::AttemptStarted(start) => {
             slot.effect = Some(start.effect.clone());
+            slot.attempts = attempt;
             slot.first = slot.first.or(Some(event.at));
             Phase::InFlight { attempt }
         }
         Body::AttemptSucceeded(done) => {
             slot.output = Some(from_json(&done.output));
             note_settled(slot, done.settled_by.as_ref(), "done");
+            Phase::Done
+        }
+        Body::AttemptReused(reused) => {
+            slot.output = Some(from_json(&reused.output));
             Phase::Done
         }
         Body::AttemptFailed(failed) => {

@@ -7,21 +7,30 @@
 //! driver, replay, tests and the simulator can all run the same kernel and get the same answer.
 
 mod advance;
+mod again;
 mod command;
+mod compare;
 mod decide;
 mod evolve;
 pub mod expr;
 mod functions;
+mod migrate;
 mod plan;
 mod react;
+mod replay;
+mod reuse;
 mod state;
 mod tree;
 
 pub use command::{Command, Context, Outcome, Refusal};
+pub use compare::{Comparison, StepDiff, Verdict, compare};
 pub use decide::{decide, handle, settle};
 pub use evolve::evolve;
+pub use migrate::{Move, migrate};
 pub use plan::Plan;
 pub use react::{Effect, Outstanding, Perform, outstanding, react};
+pub use replay::{Difference, Replayed, replay};
+pub use reuse::{Collector, Earlier, Results};
 pub use state::{End, State};
 
 #[cfg(test)]

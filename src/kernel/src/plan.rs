@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use cairn_store_layout::{
-    StepId,
+    Digest, StepId, canonical,
     catalog::{Catalog, Spec, Takes},
     definition::{ApproveWhen, Bundle, Field, Problem, Retry, Step, StepKind, Wait, nearest},
     event::{GateClass, PlannedStep},
@@ -40,6 +40,9 @@ pub(crate) struct PlanStep {
     pub(crate) approve: Option<PlanApprove>,
     pub(crate) schema: Option<String>,
     pub(crate) spec: Spec,
+    /// Digest of the files that its answer depends on beside the request: of the agent or connector, the
+    /// prompt, the template and the schema.
+    pub(crate) material: Digest,
 }
 
 #[derive(Debug)]
@@ -216,6 +219,7 @@ impl Compiler<'_> {
         {
             self.fields(step, &format!("{connector}.{operation}"), takes, with);
         }
+        let material = self.material(step, spec.as_ref());
         let action = self.action(step, earlier, in_list);
         if in_list && for_each.is_none() {
             return None;
@@ -231,6 +235,7 @@ impl Compiler<'_> {
             approve,
             schema: step.schema.clone(),
             spec: spec?,
+            material,
         })
     }
 
@@ -288,6 +293,18 @@ impl Compiler<'_> {
                 Action::Wait { span, text: template }
             }
         })
+    }
+
+    fn material(&self, step: &Step, spec: Option<&Spec>) -> Digest {
+        let (prompt, template) = match &step.kind {
+            StepKind::Agent { prompt, template, .. } => (prompt.as_ref(), template.as_ref()),
+            _ => (None, None),
+        };
+        let text = |path: Option<&String>| path.and_then(|path| self.bundle.files.get(path));
+        canonical::digest(&serde_json::json!({
+            "pin": spec.and_then(|s| s.pin.as_ref()), "prompt": text(prompt), "template": text(template),
+            "schema": text(step.schema.as_ref()),
+        }))
     }
 
     fn spec(&mut self, step: &Step) -> Option<Spec> {

@@ -10,10 +10,10 @@ use cairn_store_layout::{
 };
 use jiff::Timestamp;
 
-use crate::{expr::Value, plan::Plan};
+use crate::{expr::Value, plan::Plan, reuse::Reuse};
 
 /// One run.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct State {
     pub(crate) plan: Arc<Plan>,
     pub(crate) run: RunId,
@@ -25,6 +25,12 @@ pub struct State {
     pub(crate) end: Option<End>,
     /// Commands already taken, so that one read twice is done once.
     pub(crate) causes: BTreeSet<CommandId>,
+    /// What an earlier history gave.
+    pub(crate) reuse: Option<Reuse>,
+    /// A fork sees memory as it was then.
+    pub(crate) as_of: Option<Timestamp>,
+    /// Ordinals that effects had before the run moved to another definition: no key is used for another content.
+    pub(crate) used: BTreeMap<(StepId, Option<String>), u32>,
 }
 
 /// How a run ended.
@@ -50,7 +56,7 @@ impl End {
     }
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 pub(crate) struct StepState {
     /// The `for_each` list was taken.
     pub(crate) expanded: bool,
@@ -82,12 +88,14 @@ impl StepEnd {
 }
 
 /// A plain step, or one iteration.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Slot {
     pub(crate) key: Option<String>,
     pub(crate) item: Option<Value>,
     pub(crate) phase: Phase,
     pub(crate) effect: Option<EffectContent>,
+    /// How many attempts began.
+    pub(crate) attempts: u32,
     /// When the first intent was recorded: a repeat carries the same date.
     pub(crate) first: Option<Timestamp>,
     pub(crate) output: Option<Value>,
@@ -122,7 +130,17 @@ impl Phase {
 
 impl Slot {
     pub(crate) fn new(key: Option<String>, item: Option<Value>) -> Self {
-        Self { key, item, phase: Phase::Pending, effect: None, first: None, output: None, message: None, decided: None }
+        Self {
+            key,
+            item,
+            phase: Phase::Pending,
+            effect: None,
+            attempts: 0,
+            first: None,
+            output: None,
+            message: None,
+            decided: None,
+        }
     }
 }
 
@@ -141,6 +159,9 @@ impl State {
             steps,
             end: None,
             causes: BTreeSet::new(),
+            reuse: None,
+            as_of: start.origin.as_ref().and_then(|origin| origin.as_of),
+            used: BTreeMap::new(),
         }
     }
 

@@ -1,5 +1,6 @@
 //! Tables of facts: what was recorded, what is asked, what follows.
 
+mod again;
 mod compile;
 mod replay;
 mod run;
@@ -10,14 +11,14 @@ use cairn_store_layout::{
     MachineId, RunId,
     catalog::{Catalog, Spec},
     definition::{Bundle, Problem, parse_workflow},
-    event::{Event, GateClass, RunStarted, Usage},
+    event::{Event, GateClass, Origin, RunStarted, Usage},
     payload::EffectClass,
     view::describe,
 };
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
-use crate::{Command, Context, Outcome, Plan, State, handle, react};
+use crate::{Command, Context, Outcome, Plan, Results, State, handle, react};
 
 pub(super) const T0: &str = "2026-11-22T08:00:00Z";
 
@@ -43,12 +44,30 @@ pub(super) struct Bench {
     pub(super) state: State,
     pub(super) history: Vec<Event>,
     pub(super) now: Timestamp,
-    plan: Arc<Plan>,
+    pub(super) plan: Arc<Plan>,
+    /// What it may take over.
+    pub(super) results: Option<Results>,
 }
 
 impl Bench {
     pub(super) fn new(text: &str, input: Value) -> Self {
-        let plan = Arc::new(compile_with(text, &[]).expect("the workflow compiles"));
+        Self::after(text, input, None)
+    }
+
+    /// A run that takes over what an earlier one gave.
+    pub(super) fn after(text: &str, input: Value, earlier: Option<(Origin, Results)>) -> Self {
+        Self::with_files(text, &[], input, earlier)
+    }
+
+    /// The same, with files beside the definition.
+    pub(super) fn with_files(
+        text: &str,
+        files: &[(&str, &str)],
+        input: Value,
+        earlier: Option<(Origin, Results)>,
+    ) -> Self {
+        let (origin, results) = earlier.unzip();
+        let plan = Arc::new(compile_with(text, files).expect("the workflow compiles"));
         let at: Timestamp = T0.parse().expect("a moment");
         let start = RunStarted {
             run: RunId::new("01kaxw00000000000000000000").expect("a run id"),
@@ -61,12 +80,15 @@ impl Bench {
             machine: MachineId::new("mabcdefghi").expect("a machine id"),
             steps: plan.listed().to_vec(),
             parent: None,
-            origin: None,
+            origin: origin.clone(),
             fired: None,
         };
         let event = Event { at, step: None, iteration: None, attempt: None, cause: None, body: start.clone().into() };
-        let state = State::begin(plan.clone(), &start, at);
-        let mut bench = Self { state, history: vec![event], now: at, plan };
+        let mut state = State::begin(plan.clone(), &start, at);
+        if let (Some(origin), Some(results)) = (&origin, &results) {
+            state = state.with_results(Arc::new(results.clone()), origin);
+        }
+        let mut bench = Self { state, history: vec![event], now: at, plan, results };
         bench.ask(&Command::Advance).expect("a run may always advance");
         bench
     }
@@ -76,6 +98,22 @@ impl Bench {
         let events = handle(&mut self.state, command, &ctx)?;
         self.history.extend(events.clone());
         Ok(events)
+    }
+
+    /// The same, by a command that names itself, at a moment of its own.
+    pub(super) fn bid(&mut self, command: &Command) -> Result<Vec<Event>, crate::Refusal> {
+        self.tick();
+        let id = cairn_store_layout::ids::ulid_from(0, self.history.len() as u128);
+        let cause = Some(id.parse().expect("a command id"));
+        let events = handle(&mut self.state, command, &Context { now: self.now, entropy: 500, cause })?;
+        self.history.extend(events.clone());
+        self.tick();
+        Ok(events)
+    }
+
+    /// A driver never gives the same moment twice.
+    pub(super) fn tick(&mut self) {
+        self.now += SignedDuration::from_micros(1);
     }
 
     pub(super) fn later(&mut self, seconds: i64) -> Vec<Event> {

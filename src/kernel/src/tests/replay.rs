@@ -9,7 +9,7 @@ use serde_json::json;
 use super::{Bench, failed, succeeded};
 use crate::{Command, Outcome, Outstanding, outstanding};
 
-const TEXT: &str = r#"
+pub(super) const TEXT: &str = r#"
 [[step]]
 id = "a"
 run = ["x"]
@@ -91,7 +91,7 @@ proptest! {
     }
 }
 
-fn open_gates(bench: &Bench) -> Vec<(cairn_store_layout::GateId, cairn_store_layout::Digest)> {
+pub(super) fn open_gates(bench: &Bench) -> Vec<(cairn_store_layout::GateId, cairn_store_layout::Digest)> {
     let gate = |(_, slot): (usize, &crate::state::Slot)| match &slot.phase {
         crate::state::Phase::Gated { gate, digest, .. } => Some((gate.clone(), digest.clone())),
         _ => None,

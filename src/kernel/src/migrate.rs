@@ -1,0 +1,114 @@
+//! Moving a run to another definition: what it did stays done, what it has not done is asked anew.
+//!
+//! The run begins again under the new plan, in the same history, with all its results offered to it:
+//! a step whose request is the same takes its result over, anything else is done under the new plan.
+//! No key is used a second time for another content.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use cairn_store_layout::{
+    definition::fill,
+    event::{Event, RequestWithdrawn, RunMigrated},
+};
+
+use crate::{
+    command::{Context, Refusal},
+    expr::{from_json, to_json},
+    plan::Plan,
+    reuse::{Collector, Reuse},
+    state::{Phase, State, StepState},
+};
+
+/// Where a run moves to.
+#[derive(Debug, Clone)]
+pub struct Move {
+    /// Git tree id of the definition.
+    pub definition: String,
+    /// Git blob ids of the agents and connectors, by path.
+    pub pins: BTreeMap<String, String>,
+    /// The definition compiled.
+    pub plan: Arc<Plan>,
+    /// Who asks for it.
+    pub by: String,
+}
+
+/// Says whether the run may move now, and with which facts. Requests to the operator are withdrawn;
+/// the new plan opens its own.
+///
+/// # Errors
+/// A [`Refusal`] while an effect is under way or its outcome is unknown, when the run is over, or when
+/// its input does not fit.
+pub fn migrate(state: &State, to: &Move, ctx: &Context) -> Result<Vec<Event>, Refusal> {
+    if ctx.cause.as_ref().is_some_and(|cause| state.causes.contains(cause)) {
+        return Err(Refusal::AlreadyTaken);
+    }
+    if let Some(end) = state.end {
+        return Err(Refusal::RunOver(end.word()));
+    }
+    input_for(state, &to.plan)?;
+    let event = |step: Option<usize>, iteration: Option<String>, body| Event {
+        at: ctx.now,
+        step: step.map(|step| state.plan.steps[step].id.clone()),
+        iteration,
+        attempt: None,
+        cause: ctx.cause.clone(),
+        body,
+    };
+    let mut events = Vec::new();
+    for (step, slot) in state.slots() {
+        let id = &state.plan.steps[step].id;
+        let gate = match &slot.phase {
+            Phase::InFlight { .. } => {
+                return Err(Refusal::CannotMove(format!(
+                    "an attempt of `{id}` is under way; try again when it is over"
+                )));
+            }
+            Phase::Unknown { gate, .. } => {
+                let short = gate.short();
+                return Err(Refusal::CannotMove(format!("nobody knows whether `{id}` happened; settle {short} first")));
+            }
+            Phase::Gated { gate, .. } | Phase::Asked { gate, .. } => gate.clone(),
+            _ => continue,
+        };
+        let reason = "the run moves to another definition".to_owned();
+        events.push(event(Some(step), slot.key.clone(), RequestWithdrawn { gate, reason }.into()));
+    }
+    let body = RunMigrated {
+        before: state.definition.clone(),
+        definition: to.definition.clone(),
+        pins: to.pins.clone(),
+        steps: to.plan.listed().to_vec(),
+        by: to.by.clone(),
+    };
+    events.push(event(None, None, body.into()));
+    Ok(events)
+}
+
+impl State {
+    /// The run under `plan`, from a recorded `run.migrated` on. `before` has taken in every event up to
+    /// it, and is told to go on with `plan`.
+    #[must_use]
+    pub fn moved(mut self, moved: &RunMigrated, plan: Arc<Plan>, before: &mut Collector) -> Self {
+        // it was checked when the move was decided; a plan it does not fit gets what there is
+        if let Ok(input) = input_for(&self, &plan) {
+            self.input = from_json(&input);
+        }
+        self.reuse = Some(Reuse::joined(before.results(), self.reuse.as_ref()));
+        self.used = before.used().clone();
+        before.follow(plan.clone());
+        self.definition.clone_from(&moved.definition);
+        self.steps = plan.steps.iter().map(|_| StepState::default()).collect();
+        self.plan = plan;
+        self
+    }
+}
+
+/// The run's input as the new plan takes it: without fields it has no use for, with the defaults of new ones.
+fn input_for(state: &State, plan: &Plan) -> Result<serde_json::Value, Refusal> {
+    let mut input = to_json(&state.input).map_err(|e| Refusal::CannotMove(e.message))?;
+    if let Some(fields) = input.as_object_mut() {
+        fields.retain(|name, _| plan.input().iter().any(|field| field.name == *name));
+    }
+    fill(plan.input(), &input)
+        .map_err(|wrong| Refusal::CannotMove(format!("its input does not fit: {}", wrong.join("; "))))
+}

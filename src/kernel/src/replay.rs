@@ -1,0 +1,274 @@
+//! Replay: what came from outside is taken out of a recorded history and given to the kernel again;
+//! what it decides must be what was recorded.
+//!
+//! Reports, decisions and times are taken from the history as they are: they came from outside and
+//! nothing in here could tell another. Everything that follows from them is computed and compared.
+//! Events of one moment are one answer of the kernel. A history may hold the beginning of an answer
+//! only, because a crash or a stop cut it there; what was cut off must then follow from the next
+//! moment on, or the histories differ.
+
+use cairn_store_layout::event::{AttemptFailed, Body, Event, RunMigrated};
+use jiff::SignedDuration;
+use serde_json::{Value, json};
+
+use crate::{
+    advance::advance,
+    command::{Command, Context, Outcome},
+    decide::decide,
+    evolve::evolve,
+    state::{Phase, State},
+};
+
+/// What a replay gave.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Replayed {
+    /// Events that the kernel gave again, exactly.
+    pub same: usize,
+    /// Events that this build can not compute: kinds it does not know.
+    pub untold: usize,
+    /// The first event that it gives differently. Nothing after it was compared.
+    pub difference: Option<Difference>,
+}
+
+/// Where a recorded history and the kernel part.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Difference {
+    /// Position of the event in the history, the start being 0.
+    pub n: usize,
+    /// What was recorded.
+    pub recorded: Event,
+    /// What the kernel gives instead; absent when it gives nothing.
+    pub given: Option<Event>,
+    /// Why it gives nothing, if it refused.
+    pub refused: Option<String>,
+}
+
+impl Difference {
+    /// The difference in a sentence.
+    #[must_use]
+    pub fn words(&self) -> String {
+        let kind = |event: &Event| event.body.kind().0.to_owned();
+        let given = match (&self.given, &self.refused) {
+            (Some(given), _) if kind(given) == kind(&self.recorded) => format!("another `{}`", kind(given)),
+            (Some(given), _) => format!("`{}`", kind(given)),
+            (None, Some(why)) => format!("no event ({why})"),
+            (None, None) => "no event".to_owned(),
+        };
+        format!("record {} is `{}`, but this build gives {given}", self.n, kind(&self.recorded))
+    }
+}
+
+/// Replays `events`, which follow the event that `state` begins with and stand at positions from
+/// `first` on. `moved` gives the state after a `run.migrated`, which needs a plan that only the
+/// caller can load; without one the replay ends there.
+pub fn replay(
+    mut state: State,
+    first: usize,
+    events: &[Event],
+    moved: &mut dyn FnMut(State, &RunMigrated, usize) -> Option<State>,
+) -> Replayed {
+    let mut replayed = Replayed { same: 0, untold: 0, difference: None };
+    let mut at = 0;
+    while at < events.len() {
+        let batch = &events[at..at + moment(&events[at..])];
+        if let Some(move_at) = batch.iter().position(|event| matches!(event.body, Body::RunMigrated(_))) {
+            let Body::RunMigrated(migrated) = &batch[move_at].body else { return replayed };
+            let next = moved(state, migrated, first + at + move_at);
+            replayed.untold += move_at + 1;
+            at += move_at + 1;
+            match next {
+                Some(next) => state = next,
+                None => return replayed,
+            }
+            continue;
+        }
+        if batch.iter().any(|event| matches!(event.body, Body::Unknown { .. })) {
+            batch.iter().for_each(|event| evolve(&mut state, event));
+            replayed.untold += batch.len();
+        } else {
+            let answer = again(&mut state, batch);
+            replayed.same += answer.same;
+            if answer.same < batch.len() {
+                let (recorded, n) = (batch[answer.same].clone(), first + at + answer.same);
+                replayed.difference = Some(Difference { n, recorded, given: answer.given, refused: answer.refused });
+                return replayed;
+            }
+        }
+        at += batch.len();
+    }
+    replayed
+}
+
+/// How many events at the head are one answer: those of one moment.
+fn moment(events: &[Event]) -> usize {
+    events.iter().take_while(|event| event.at == events[0].at).count()
+}
+
+/// How far the kernel's answer is that of a batch, and how it goes on instead.
+struct Answer {
+    same: usize,
+    given: Option<Event>,
+    refused: Option<String>,
+}
+
+/// Lets the kernel answer what a batch answered, and takes in as much as is the same. Of the ways in
+/// which the batch can have come about, the one that explains most of it counts.
+fn again(state: &mut State, batch: &[Event]) -> Answer {
+    let mut best: Option<(Answer, Vec<Event>)> = None;
+    for (command, entropy) in causes(state, batch) {
+        let ctx = Context { now: batch[0].at, entropy, cause: batch[0].cause.clone() };
+        let (answer, given) = match decide(state, &command, &ctx) {
+            Ok(given) => (Answer { same: alike(batch, &given), given: None, refused: None }, given),
+            Err(refusal) => (Answer { same: 0, given: None, refused: Some(refusal.to_string()) }, Vec::new()),
+        };
+        if best.as_ref().is_none_or(|(most, _)| answer.same > most.same) {
+            best = Some((answer, given));
+        }
+    }
+    let Some((mut answer, mut given)) = best else { return Answer { same: 0, given: None, refused: None } };
+    batch[..answer.same].iter().for_each(|event| evolve(state, event));
+    let ctx = Context { now: batch[0].at, entropy: 0, cause: None };
+    let mut layer = answer.same;
+    while answer.same < batch.len() {
+        if layer < given.len() || given.is_empty() {
+            answer.given = given.get(layer).cloned();
+            break;
+        }
+        // what follows is decided layer by layer, as `handle` does
+        given = advance(state, &ctx);
+        layer = alike(&batch[answer.same..], &given);
+        batch[answer.same..answer.same + layer].iter().for_each(|event| evolve(state, event));
+        answer.same += layer;
+    }
+    answer
+}
+
+/// How many events at the head of both are equal.
+fn alike(batch: &[Event], given: &[Event]) -> usize {
+    batch.iter().zip(given).take_while(|(one, other)| one == other).count()
+}
+
+/// The commands that can have caused a batch, with the random bits they would have needed.
+fn causes(state: &State, batch: &[Event]) -> Vec<(Command, u64)> {
+    let first = &batch[0];
+    let mut all = Vec::new();
+    if let Some(canceled) = batch.iter().find_map(|event| match &event.body {
+        Body::RunCanceled(canceled) => Some(canceled),
+        _ => None,
+    }) {
+        all.push((Command::Cancel { by: canceled.by.clone(), reason: canceled.reason.clone() }, 0));
+    }
+    // in front of the outcome itself stands what the attempt remembered
+    let outcome = batch.iter().find(|event| !matches!(event.body, Body::PassageRemembered(_))).unwrap_or(first);
+    match &outcome.body {
+        Body::GateApproved(e) => {
+            let (gate, digest, by, reason) = (e.gate.clone(), e.digest.clone(), e.by.clone(), e.reason.clone());
+            all.push((Command::Approve { gate, digest, by, reason }, 0));
+        }
+        Body::GateDenied(e) => {
+            let (gate, digest, by, reason) = (e.gate.clone(), e.digest.clone(), e.by.clone(), e.reason.clone());
+            all.push((Command::Deny { gate, digest, by, reason }, 0));
+        }
+        Body::GateEdited(e) => {
+            let input = e.effect.request.input().cloned().unwrap_or_default();
+            let (gate, digest, by, reason) = (e.gate.clone(), e.before.clone(), e.by.clone(), e.reason.clone());
+            all.push((Command::Edit { gate, digest, input, by, reason }, 0));
+        }
+        Body::AskAnswered(e) => {
+            // the answer names what was asked: only the run knows its digest
+            let asked = state.slots().find_map(|(_, slot)| match &slot.phase {
+                Phase::Asked { gate, digest, .. } if *gate == e.gate => Some(digest.clone()),
+                _ => None,
+            });
+            if let Some(digest) = asked {
+                let (gate, answer, by) = (e.gate.clone(), e.answer.clone(), e.by.clone());
+                all.push((Command::Answer { gate, digest, answer, by }, 0));
+            }
+        }
+        Body::AttemptStarted(_) if first.cause.is_some() => {
+            all.push((Command::Resume, 0));
+            all.push((Command::Retry { step: None, iteration: None }, 0));
+            all.push((Command::Retry { step: first.step.clone(), iteration: None }, 0));
+            all.push((Command::Retry { step: first.step.clone(), iteration: first.iteration.clone() }, 0));
+        }
+        Body::AttemptSucceeded(e) => match &e.settled_by {
+            Some(by) => all.extend(settled(state, outcome, "done", by)),
+            None => all.extend(reported(
+                outcome,
+                Outcome::Succeeded {
+                    output: e.output.clone(),
+                    usage: e.usage.clone(),
+                    artifacts: e.artifacts.clone(),
+                    files: e.files.clone(),
+                    passages: remembered(batch),
+                },
+                0,
+            )),
+        },
+        Body::AttemptFailed(e) => match &e.settled_by {
+            Some(by) => all.extend(settled(state, outcome, "not_done", by)),
+            None => all.extend(failures(outcome, e)),
+        },
+        Body::AttemptUnknown(e) => {
+            all.extend(reported(outcome, Outcome::Unknown { message: e.message.clone() }, 0));
+        }
+        // cut off before its outcome: whatever it gave, this is how its answer began
+        Body::PassageRemembered(_) => all.extend(reported(
+            outcome,
+            Outcome::Succeeded {
+                output: Value::Null,
+                usage: cairn_store_layout::event::Usage::default(),
+                artifacts: Vec::new(),
+                files: Vec::new(),
+                passages: remembered(batch),
+            },
+            0,
+        )),
+        // cut off before its end
+        Body::RequestWithdrawn(_) => all.push((Command::Cancel { by: String::new(), reason: None }, 0)),
+        _ => {}
+    }
+    if first.cause.is_none() {
+        all.push((Command::Advance, 0));
+    }
+    all
+}
+
+fn remembered(batch: &[Event]) -> Vec<cairn_store_layout::passage::Passage> {
+    let passages = batch.iter().map_while(|event| match &event.body {
+        Body::PassageRemembered(remembered) => Some(remembered.passage.clone()),
+        _ => None,
+    });
+    passages.collect()
+}
+
+fn reported(event: &Event, outcome: Outcome, entropy: u64) -> Option<(Command, u64)> {
+    let (step, iteration, attempt) = (event.step.clone()?, event.iteration.clone(), event.attempt?);
+    Some((Command::Report { step, iteration, attempt, outcome }, entropy))
+}
+
+/// A failure with each reason that its next attempt can be due when it is: by our own pause, whose
+/// random bits are then known, or because the other side asked for it.
+fn failures(event: &Event, failed: &AttemptFailed) -> Vec<(Command, u64)> {
+    let outcome = |retry_after| Outcome::Failed {
+        class: failed.class,
+        code: failed.code.clone(),
+        message: failed.message.clone(),
+        usage: failed.usage.clone(),
+        artifacts: failed.artifacts.clone(),
+        retry_after,
+    };
+    let pause = failed.retry_at.map_or(SignedDuration::ZERO, |at| at.duration_since(event.at));
+    let drawn = u64::try_from(pause.as_millis()).unwrap_or(0);
+    let own = reported(event, outcome(None), drawn);
+    let asked = failed.retry_at.and_then(|_| reported(event, outcome(Some(pause)), 0));
+    own.into_iter().chain(asked).collect()
+}
+
+fn settled(state: &State, event: &Event, how: &str, by: &str) -> Option<(Command, u64)> {
+    let step = state.step_index(event.step.as_ref()?)?;
+    let slot = state.slot(step, event.iteration.as_deref())?;
+    let Phase::Unknown { gate, .. } = &slot.phase else { return None };
+    let digest = slot.effect.as_ref()?.digest();
+    Some((Command::Answer { gate: gate.clone(), digest, answer: json!({ "outcome": how }), by: by.to_owned() }, 0))
+}
