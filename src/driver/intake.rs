@@ -2,25 +2,19 @@
 
 use std::{collections::BTreeMap, path::Path};
 
-use cairn_kernel::{Command as Ask, State};
+use cairn_kernel::Command as Ask;
 use cairn_store_layout::{
     CommandId, RunId,
     command::{Command, Verb},
-    definition::fill,
-    event::{CommandRefused, Event, PassageAdded, RunStarted},
+    event::{CommandRefused, PassageAdded},
     passage::{Passage, Source, TEXT_BYTES_MAX},
     paths,
-    record::Record,
     text::brief,
-    view::RunView,
 };
 use serde_json::Value;
 
-use super::{Driver, DriverError, adopt::Patience, live::Live};
-use crate::store::{
-    definitions::{self, PinError, Pins},
-    disk, fsutil, inbox,
-};
+use super::{Driver, DriverError, adopt::Patience, begin::Begin};
+use crate::store::{disk, fsutil, inbox};
 
 /// Why a command is refused.
 struct No {
@@ -184,52 +178,26 @@ impl Driver {
         if self.store.path(&paths::run(&run)).exists() {
             return Ok(Ok(None));
         }
-        let loaded = definitions::pin(&self.repo, workflow).and_then(|pins| Ok((self.pinned(workflow, &pins)?, pins)));
-        let (pinned, pins) = match loaded {
-            Ok(loaded) => loaded,
-            Err(PinError::Git(error)) => return Err(error.into()),
-            Err(error @ PinError::NoSuchWorkflow(_)) => return no("no_such_workflow", error.to_string()),
-            Err(error) => return no("bad_definition", error.to_string()),
+        let follows = match self.follow(workflow)? {
+            Ok(follows) => follows,
+            Err((code, message)) => return no(code, message),
         };
-        let input = match fill(pinned.plan.input(), input) {
-            Ok(input) => input,
-            Err(wrong) => return no("bad_input", wrong.join("; ")),
-        };
-        let Pins { definition, files } = pins;
-        let start = RunStarted {
+        let begin = Begin {
             run: run.clone(),
-            workflow: workflow.to_owned(),
-            definition,
-            pins: files,
-            input,
+            follows,
+            input: input.clone(),
             trigger: "manual".to_owned(),
             by: by.to_owned(),
-            machine: self.machine.clone(),
-            steps: pinned.plan.listed().to_vec(),
+            cause: Some(id.clone()),
             parent: None,
             origin: None,
             fired: None,
         };
-        let at = self.clock.now();
-        let state = State::begin(pinned.plan.clone(), &start, at);
-        let event =
-            Event { at, step: None, iteration: None, attempt: None, cause: Some(id.clone()), body: start.into() };
-        let record = Record { n: 0, event };
-        let Some(view) = RunView::begin(&record) else {
-            return no("bug", "a run must begin with its start".to_owned());
-        };
-        let mut live = Live::new(state, pinned, view);
-        let line = match super::live::encode(self.store.root(), &live.path, &record, &mut live.since) {
-            // too many steps for one line: no reason to stop for the others
-            Err(error @ DriverError::Record { .. }) => return no("bad_definition", error.to_string()),
-            line => line?,
-        };
-        self.turn.lines.push((live.path.clone(), line));
-        live.note(&record.event);
-        live.since.consumed.insert(path.to_owned());
-        self.runs.insert(run.clone(), live);
-        if let Err(refusal) = self.ask(&run, &Ask::Advance, None)? {
-            tracing::error!(%run, %refusal, "a new run could not advance");
+        if let Err((code, message)) = self.begin_run(begin)? {
+            return no(code, message);
+        }
+        if let Some(live) = self.runs.get_mut(&run) {
+            live.since.consumed.insert(path.to_owned());
         }
         Ok(Ok(Some(run)))
     }

@@ -8,6 +8,7 @@
 //! Direction: command or report -> `decide` -> journal (durable) -> history file -> effects -> commit.
 
 mod adopt;
+mod begin;
 mod clock;
 mod error;
 mod fence;
