@@ -425,7 +425,7 @@ fn with_added(mut input: serde_json::Value, adds: &BTreeMap<String, String>) -> 
     input
 }
 
-fn truth(when: &Template, scope: &Value) -> Result<bool, ExprError> {
+pub(crate) fn truth(when: &Template, scope: &Value) -> Result<bool, ExprError> {
     let value = when.eval(scope)?;
     match value.kind() {
         minijinja::value::ValueKind::Bool => Ok(value.is_true()),

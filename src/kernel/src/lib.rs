@@ -19,8 +19,10 @@ mod plan;
 mod react;
 mod replay;
 mod reuse;
+mod schedule;
 mod state;
 mod tree;
+mod trigger;
 
 pub use command::{Command, Context, Outcome, Refusal};
 pub use compare::{Comparison, StepDiff, Verdict, compare};
@@ -31,7 +33,9 @@ pub use plan::Plan;
 pub use react::{Effect, Outstanding, Perform, outstanding, react};
 pub use replay::{Difference, Replayed, replay};
 pub use reuse::{Collector, Earlier, Results};
+pub use schedule::{Handled, Look, Schedule};
 pub use state::{End, State};
+pub use trigger::{PlanTrigger, Saw, Wanted};
 
 #[cfg(test)]
 mod tests;

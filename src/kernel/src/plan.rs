@@ -14,6 +14,7 @@ use cairn_store_layout::{
 use crate::{
     expr::{self, ExprError, Template},
     tree::Tree,
+    trigger::{self, PlanTrigger},
 };
 
 /// What a run follows.
@@ -25,6 +26,7 @@ pub struct Plan {
     pub(crate) output: Option<Tree>,
     input: Vec<Field>,
     listed: Vec<PlannedStep>,
+    triggers: Vec<PlanTrigger>,
 }
 
 #[derive(Debug)]
@@ -103,6 +105,12 @@ impl Plan {
     pub fn listed(&self) -> &[PlannedStep] {
         &self.listed
     }
+
+    /// What starts runs by itself.
+    #[must_use]
+    pub fn triggers(&self) -> &[PlanTrigger] {
+        &self.triggers
+    }
 }
 
 struct Compiler<'a> {
@@ -140,7 +148,9 @@ impl Compiler<'_> {
         });
         let steps: Option<Vec<PlanStep>> = steps.into_iter().collect();
         let listed = workflow.steps.iter().map(planned).collect();
-        Some(Plan { workflow: workflow.name.clone(), steps: steps?, output, input: workflow.input.clone(), listed })
+        let triggers = trigger::compile(workflow, self.file, &mut self.problems);
+        let (workflow, input) = (workflow.name.clone(), workflow.input.clone());
+        Some(Plan { workflow, steps: steps?, output, input, listed, triggers })
     }
 
     /// Positions of the steps so that needs come first; the order of the file otherwise.

@@ -4,6 +4,8 @@ mod again;
 mod compile;
 mod replay;
 mod run;
+mod schedule;
+mod trigger;
 
 use std::{collections::BTreeMap, sync::Arc};
 
