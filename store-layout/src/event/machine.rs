@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::{CommandId, MachineId, RunId, passage::Passage};
+use crate::{CommandId, Digest, RunId, passage::Passage};
 
 /// No state changes: what was asked can not be done.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -99,6 +100,15 @@ pub struct TriggerFired {
     /// The text that keeps it from being started twice.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dedupe: Option<String>,
+    /// What was in the file that it saw: the same path with other bytes is another file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub content: Option<Digest>,
+    /// How many due times this stands for, up to `due`; absent: one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub times: Option<u64>,
+    /// The input of a run that waits for an earlier one to end; there is neither `run` nor `left_out` then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub input: Option<Value>,
     /// The run that was started.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub run: Option<RunId>,

@@ -82,6 +82,14 @@ pub struct Fired {
     /// The text that keeps it from being started twice.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dedupe: Option<String>,
+    /// How many runs started each other by their ends or events before it; absent: none.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub depth: u32,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde decides the signature")]
+fn is_zero(n: &u32) -> bool {
+    *n == 0
 }
 
 /// A step as the definition lists it.

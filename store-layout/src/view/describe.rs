@@ -99,9 +99,14 @@ pub fn describe(event: &Event) -> String {
             let what = match (&e.run, &e.left_out) {
                 (Some(run), _) => format!("started run {}", run.short()),
                 (None, Some(why)) => format!("left out: {why}"),
-                (None, None) => "left out".to_owned(),
+                (None, None) => "waits for an earlier run to end".to_owned(),
             };
-            format!("{} trigger {}: {what}", e.workflow, e.trigger)
+            let for_what = match (&e.due, &e.saw) {
+                (Some(due), _) => format!(" ({})", crate::time::short(*due)),
+                (None, Some(saw)) => format!(" ({saw})"),
+                (None, None) => String::new(),
+            };
+            format!("{} trigger {}{for_what}: {what}", e.workflow, e.trigger)
         }
         Body::CommandRefused(e) => format!("{} by {} refused ({}): {}", e.verb, e.by, e.code, e.message),
         Body::PassageAdded(e) => format!("remembered: {}", first_words(&e.passage.text)),
