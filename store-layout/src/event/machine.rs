@@ -4,8 +4,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::{CommandId, MachineId, RunId, passage::Passage};
-use crate::{CommandId, Digest, RunId, passage::Passage};
+use crate::{CommandId, Digest, MachineId, RunId, passage::Passage};
 
 /// No state changes: what was asked can not be done.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

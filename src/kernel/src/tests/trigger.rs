@@ -20,6 +20,7 @@ fn workflow(keys: &str) -> String {
 }
 
 #[track_caller]
+#[allow(clippy::needless_pass_by_value, reason = "a literal at every call")]
 fn gives(keys: &str, saw: &Saw, input: Value) {
     let wanted = wants(keys, saw).expect("it has a value").expect("it starts a run");
     assert_eq!(wanted.input, input, "{keys}");
