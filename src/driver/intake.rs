@@ -70,10 +70,10 @@ impl Driver {
                     self.hand_over(path, &id, &run, &Ask::Advance)?
                 }
             }
-            Verb::RunCancel { run, reason } => {
+            Verb::RunCancel { run, reason, undo } => {
                 // ending a fenced run needs no more than taking it over: nothing of it is carried out
                 self.adopt_run(None, &by, &run)?;
-                self.hand_over(path, &id, &run, &Ask::Cancel { by: by.clone(), reason })?
+                self.hand_over(path, &id, &run, &Ask::Cancel { by: by.clone(), reason, undo })?
             }
             Verb::GateApprove { run, gate, digest, reason } => {
                 self.hand_over(path, &id, &run, &Ask::Approve { gate, digest, by: by.clone(), reason })?

@@ -358,8 +358,8 @@ impl Driver {
 
     fn report(&mut self, report: wake::Report) -> Result<(), DriverError> {
         self.dispatcher.reported(&report);
-        let wake::Report { run, step, iteration, attempt, outcome } = report;
-        let command = Command::Report { step, iteration, attempt, outcome };
+        let wake::Report { run, step, iteration, attempt, purpose, outcome } = report;
+        let command = Command::Report { step, iteration, attempt, purpose, outcome };
         if let Err(refusal) = self.ask(&run, &command, None)? {
             tracing::info!(%run, %refusal, "a late reply was left aside");
         }

@@ -4,7 +4,11 @@ use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
 
 use cairn_kernel::{Outcome, Perform};
 use cairn_memory::Memory;
-use cairn_store_layout::{RunId, StepId, canonical, event::ArtifactRef, payload::Request};
+use cairn_store_layout::{
+    RunId, StepId, canonical,
+    event::ArtifactRef,
+    payload::{Purpose, Request},
+};
 use jiff::SignedDuration;
 use tokio::{runtime::Runtime, sync::Semaphore, task::AbortHandle};
 
@@ -23,7 +27,7 @@ use crate::{
     },
 };
 
-type Place = (RunId, StepId, Option<String>);
+type Place = (RunId, StepId, Option<String>, Purpose);
 
 /// Attempts under way.
 pub(super) struct Performers {
@@ -70,7 +74,7 @@ impl Dispatcher for Performers {
     }
 
     fn reported(&mut self, report: &Report) {
-        let place = (report.run.clone(), report.step.clone(), report.iteration.clone());
+        let place = (report.run.clone(), report.step.clone(), report.iteration.clone(), report.purpose);
         if self.under_way.get(&place).is_some_and(|(attempt, _)| *attempt == report.attempt) {
             self.under_way.remove(&place);
         }
@@ -78,7 +82,8 @@ impl Dispatcher for Performers {
 
     fn start(&mut self, perform: Perform, pinned: &Arc<Pinned>) {
         let Some(runtime) = &self.runtime else { return };
-        let place = (perform.run.clone(), perform.step.clone(), perform.iteration.clone());
+        let purpose = perform.effect.purpose;
+        let place = (perform.run.clone(), perform.step.clone(), perform.iteration.clone(), purpose);
         let attempt = perform.attempt;
         let timeout = perform.timeout.unwrap_or(self.timeout);
         let (world, slots, wakes, pinned) =
@@ -88,13 +93,13 @@ impl Dispatcher for Performers {
             // the semaphore is never closed while the runtime lives
             let _slot = slots.acquire().await;
             let outcome = carry_out(&world, perform, &pinned, timeout).await;
-            wakes.send(Wake::Report(Box::new(Report { run, step, iteration, attempt, outcome })));
+            wakes.send(Wake::Report(Box::new(Report { run, step, iteration, attempt, purpose, outcome })));
         });
         self.under_way.insert(place, (attempt, task.abort_handle()));
     }
 
     fn abort(&mut self, run: &RunId) {
-        self.under_way.retain(|(of, _, _), (_, handle)| {
+        self.under_way.retain(|(of, ..), (_, handle)| {
             if of == run {
                 handle.abort();
             }

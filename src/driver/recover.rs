@@ -319,8 +319,8 @@ impl Driver {
                 Outstanding::Lost(p) => {
                     let message = "the kernel stopped while it was under way; it may have happened".to_owned();
                     let outcome = Outcome::Unknown { message };
-                    let (step, iteration, attempt) = (p.step, p.iteration, p.attempt);
-                    self.report(Report { run: run.clone(), step, iteration, attempt, outcome })?;
+                    let (step, iteration, attempt, purpose) = (p.step, p.iteration, p.attempt, p.effect.purpose);
+                    self.report(Report { run: run.clone(), step, iteration, attempt, purpose, outcome })?;
                 }
             }
         }

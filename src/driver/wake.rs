@@ -7,7 +7,7 @@ use std::sync::{
 };
 
 use cairn_kernel::Outcome;
-use cairn_store_layout::{RunId, StepId};
+use cairn_store_layout::{RunId, StepId, payload::Purpose};
 
 /// Why the loop wakes.
 #[derive(Debug)]
@@ -35,6 +35,8 @@ pub struct Report {
     pub iteration: Option<String>,
     /// Which attempt at it, from 1.
     pub attempt: u32,
+    /// What it was for.
+    pub purpose: Purpose,
     /// How it ended.
     pub outcome: Outcome,
 }

@@ -50,6 +50,9 @@ pub enum Verb {
         /// Why.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         reason: Option<String>,
+        /// What it did is taken back first, where its definition says how.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        undo: bool,
     },
     /// Take over a run of an id that this machine has retired.
     #[serde(rename = "run.adopt")]

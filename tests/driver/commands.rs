@@ -12,7 +12,7 @@ use crate::support::Bench;
 const ASKS: &str = "[[step]]\nid = \"ask\"\nask = \"Go on?\"\nform = [{ name = \"ok\" }]\n";
 
 fn cancel(run: &cairn_store_layout::RunId) -> Verb {
-    Verb::RunCancel { run: run.clone(), reason: Some("enough".to_owned()) }
+    Verb::RunCancel { run: run.clone(), reason: Some("enough".to_owned()), undo: false }
 }
 
 #[test]

@@ -33,7 +33,7 @@ fn a_copied_store_is_another_machine_and_leaves_the_runs_and_the_log_of_the_firs
     let log_before = bench.log();
     copied.start("none", json!({}));
     let own = copied.start("w", json!({}));
-    copied.submit(Verb::RunCancel { run: run.clone(), reason: None });
+    copied.submit(Verb::RunCancel { run: run.clone(), reason: None, undo: false });
     copied.serve();
     assert_eq!(copied.status(&own), RunStatus::Waiting);
     assert_eq!(std::fs::read(copied.path(&paths::run(&run))).expect("a history"), before, "not ours");

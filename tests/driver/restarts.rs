@@ -113,7 +113,7 @@ fn a_run_that_can_not_be_read_is_parked_and_the_others_go_on() {
     bench.git(&["commit", "-qam", "damage"]);
     std::fs::remove_dir_all(bench.path(".cairn/journal")).expect("removed");
     bench.answer(&bench.open_of(&good), json!({"ok": "yes"}));
-    bench.submit(Verb::RunCancel { run: bad.clone(), reason: None });
+    bench.submit(Verb::RunCancel { run: bad.clone(), reason: None, undo: false });
     let served = bench.serve();
     assert_eq!(bench.status(&good), RunStatus::Succeeded);
     assert_eq!(served.parked.len(), 1, "{served:?}");
@@ -158,7 +158,7 @@ fn a_history_that_was_removed_under_a_kernel_is_not_begun_in_the_middle() {
     let run = bench.start("w", json!({}));
     let mut kernel = bench.program_until(&run, "ask.opened");
     std::fs::remove_file(bench.path(&paths::run(&run))).expect("removed");
-    bench.submit(Verb::RunCancel { run: run.clone(), reason: None });
+    bench.submit(Verb::RunCancel { run: run.clone(), reason: None, undo: false });
     assert!(!kernel.wait().expect("gone").success(), "wrong is worse than down");
     assert!(!bench.path(&paths::run(&run)).exists());
     bench.serve();

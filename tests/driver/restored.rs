@@ -61,7 +61,7 @@ fn a_restored_snapshot_is_noticed_and_what_it_forgot_is_not_done_again_unasked()
     assert!(!bench.path("files/sent").exists(), "nothing is done twice unasked");
 
     bench.submit(Verb::RunAdopt { run: run.clone() });
-    bench.submit(Verb::RunCancel { run: canceled.clone(), reason: None });
+    bench.submit(Verb::RunCancel { run: canceled.clone(), reason: None, undo: false });
     bench.serve();
     assert_eq!(bench.view(&run).machine, now);
     assert_eq!(bench.status(&canceled), RunStatus::Canceled);

@@ -116,8 +116,8 @@ fn answer(perform: Perform) -> Wake {
         files: Vec::new(),
         passages: Vec::new(),
     };
-    let Perform { run, step, iteration, attempt, .. } = perform;
-    Wake::Report(Box::new(Report { run, step, iteration, attempt, outcome }))
+    let Perform { run, step, iteration, attempt, effect, .. } = perform;
+    Wake::Report(Box::new(Report { run, step, iteration, attempt, purpose: effect.purpose, outcome }))
 }
 
 /// Makes a store whose workflow asks a program and then waits for an hour, runs it, and gives back

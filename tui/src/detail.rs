@@ -111,6 +111,7 @@ pub(crate) fn stakes(kind: ItemKind) -> &'static str {
         ItemKind::Gate(GateClass::Rule) => "RULE: acts without you from then on",
         ItemKind::Ask => "ASK: the run waits for your answer",
         ItemKind::Settle => "SETTLE: nobody knows whether it happened",
+        ItemKind::Decide => "DECIDE: it failed, and you say what that means",
     }
 }
 
@@ -132,7 +133,7 @@ pub(crate) fn item_lines(item: &InboxItem, config: &Config, width: usize, eviden
         evidence_lines(&mut pane, value, evidence);
     }
     if let Some(effect) = &item.effect {
-        let label = if item.kind == ItemKind::Settle { "DID" } else { "DO" };
+        let label = if matches!(item.kind, ItemKind::Settle | ItemKind::Decide) { "DID" } else { "DO" };
         pane.part(label, &what_it_does(item, effect, config), Tone::Plain);
         if item.level() == 3 && cairn_store_layout::text::has_hidden(&item.text()) {
             pane.part("NOTE", "the text holds characters you could not see; they are named as <U+....>", Tone::Warn);

@@ -57,6 +57,7 @@ impl History {
                 does: (*does).to_owned(),
                 what: what.map(str::to_owned),
                 needs: if i == 0 { Vec::new() } else { vec![step(steps[i - 1].0)] },
+                finally: false,
             })
             .collect();
         let body = RunStarted {

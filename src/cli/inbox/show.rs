@@ -36,7 +36,9 @@ impl Show {
                         &item.digest.as_str()[..12]
                     )
                 }
-                ItemKind::Ask | ItemKind::Settle => format!("\nanswer   {cairn} inbox answer {id} {}", example(&item)),
+                ItemKind::Ask | ItemKind::Settle | ItemKind::Decide => {
+                    format!("\nanswer   {cairn} inbox answer {id} {}", example(&item))
+                }
             });
         }
         Ok(exit::OK)

@@ -11,15 +11,20 @@ use crate::cli::{
 };
 use crate::store::inbox;
 
-/// End a run before its time. What it did stays done; what waits for approval will not happen.
+/// End a run before its time. What it did stays done, unless --undo; what waits for approval will not happen.
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  cairn run cancel 7k2m9q -m 'started twice'")]
+#[command(
+    after_help = "Examples:\n  cairn run cancel 7k2m9q -m 'started twice'\n  cairn run cancel 7k2m9q --undo     takes back what its definition says how to; again without --undo ends it at once"
+)]
 pub struct Cancel {
     /// The run: its id, or a unique end of at least 4 characters
     run: String,
     /// Why
     #[arg(short = 'm', long, value_name = "WHY")]
     reason: Option<String>,
+    /// Take back first what it did, newest first, where its definition says how
+    #[arg(long)]
+    undo: bool,
     #[command(flatten)]
     wait: Wait,
 }
@@ -34,8 +39,8 @@ impl Cancel {
                 Failure::new("already_over", exit::STALE, message).fix(format!("cairn run show {}", view.run.short()))
             );
         }
-        let verb =
-            Verb::RunCancel { run: view.run.clone(), reason: self.reason.clone().filter(|r| !r.trim().is_empty()) };
+        let reason = self.reason.clone().filter(|r| !r.trim().is_empty());
+        let verb = Verb::RunCancel { run: view.run.clone(), reason, undo: self.undo };
         let command = inbox::submit(reader.store(), &view.machine, verb, &context.by())?;
         let sent = host::follow(context, &mut reader, &view.run, &command, &self.wait)?;
         let status = sent.item.as_ref().map(|i| i.status);

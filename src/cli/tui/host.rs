@@ -106,7 +106,7 @@ impl Host for StoreHost {
             }
             Intent::Cancel { run } => {
                 let done = format!("cancel of run {}", run.short());
-                self.submit(&run, None, Verb::RunCancel { run: run.clone(), reason: None }, &done)
+                self.submit(&run, None, Verb::RunCancel { run: run.clone(), reason: None, undo: false }, &done)
             }
             Intent::OpenRun(run) => {
                 self.ask(Ask::Open(Some(run)));

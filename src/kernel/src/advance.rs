@@ -1,44 +1,35 @@
 //! What is ready: steps whose needs are met, slots that may begin, times that have come.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use cairn_store_layout::{
-    GateId, StepId, canonical,
-    definition::Field,
+    CommandId,
+    definition::Join,
     event::{
-        AskOpened, AttemptReused, AttemptStarted, Body, Event, FailureClass, GateExpired, GateOpened, Item, RunFailed,
-        RunSucceeded, StepExpanded, StepFailed, StepSkipped, StepSucceeded, TimerFired, TimerSet,
+        AttemptFailed, AttemptStarted, Body, Event, FailureClass, GateExpired, StepFailed, StepRepeated, StepSkipped,
+        StepSucceeded, TimerFired,
     },
-    payload::{EffectContent, Purpose, Request},
     text::brief,
-    time::Span,
 };
 use jiff::{Timestamp, civil::Date, tz::TimeZone};
 
 use crate::{
+    agenda::At,
     command::Context,
-    expr::{ExprError, Template, Value, to_json},
-    plan::{Action, PlanApprove, PlanForEach, PlanStep},
+    expr::{ExprError, Template, Value},
+    failure,
+    plan::{PlanRepeat, PlanStep},
+    scope::Scope,
     state::{Phase, Slot, State, StepEnd},
 };
 
-/// The most elements a `for_each` list may have.
-const ITEMS_MAX: usize = 10_000;
-
 /// Returns every fact that follows from the state and the time, one layer deep.
 pub(crate) fn advance(state: &State, ctx: &Context) -> Vec<Event> {
-    if state.end.is_some() {
+    if state.end.is_some() || state.canceling {
         return Vec::new();
     }
-    let mut pass = Pass { state, ctx, events: Vec::new(), scope: None };
-    for step in 0..state.steps.len() {
-        if state.steps[step].over.is_none() {
-            pass.step(step);
-        }
-    }
-    if pass.events.is_empty() && state.steps.iter().all(|s| s.over.is_some()) {
-        pass.end();
-    }
+    let mut pass = Pass::new(state, ctx);
+    pass.run();
     pass.events
 }
 
@@ -51,299 +42,216 @@ pub(crate) fn moment(text: &str) -> Result<Timestamp, String> {
     day.to_zoned(TimeZone::UTC).map(|z| z.timestamp()).map_err(|e| e.to_string())
 }
 
-struct Pass<'a> {
-    state: &'a State,
-    ctx: &'a Context,
-    events: Vec<Event>,
-    /// `input`, `steps` and `run`, made when first asked for.
-    scope: Option<Value>,
+/// One look at what is ready.
+pub(crate) struct Pass<'a> {
+    pub(crate) state: &'a State,
+    pub(crate) ctx: &'a Context,
+    pub(crate) events: Vec<Event>,
+    /// Slots whose time has come, by step.
+    due: BTreeMap<usize, Vec<usize>>,
+    /// Waits that were given an event in this look.
+    pub(crate) handled: BTreeSet<At>,
+    /// Signals that were taken in this look.
+    pub(crate) taken: BTreeSet<CommandId>,
+    /// What expressions see, made when first asked for: for the main steps, and for those of `finally`.
+    scopes: [Option<Scope>; 2],
 }
 
-impl Pass<'_> {
+impl<'a> Pass<'a> {
+    fn new(state: &'a State, ctx: &'a Context) -> Self {
+        let mut due: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
+        for (step, slot) in state.agenda.due(ctx.now) {
+            due.entry(step).or_default().push(slot);
+        }
+        due.values_mut().for_each(|slots| slots.sort_unstable());
+        let (handled, taken) = (BTreeSet::new(), BTreeSet::new());
+        Self { state, ctx, events: Vec::new(), due, handled, taken, scopes: [None, None] }
+    }
+
+    fn run(&mut self) {
+        let state = self.state;
+        let main = state.plan.main;
+        if state.stopping.is_some() {
+            if !self.wind_down() {
+                return;
+            }
+        } else if let Some(stop) = self.stop() {
+            return self.put_run(stop);
+        } else if state.is_draining() {
+            return;
+        } else {
+            self.steps(0..main);
+            if !self.events.is_empty() || !state.is_main_over() {
+                return;
+            }
+        }
+        self.steps(main..state.steps.len());
+        if self.events.is_empty() && state.steps.iter().all(|s| s.over.is_some()) {
+            self.end();
+        }
+    }
+
+    fn steps(&mut self, steps: std::ops::Range<usize>) {
+        self.signals(steps.clone());
+        for step in steps {
+            if self.state.steps[step].over.is_none() {
+                self.step(step);
+            }
+        }
+    }
+
     fn step(&mut self, index: usize) {
         let state = self.state;
         let plan = &state.plan.steps[index];
         let this = &state.steps[index];
         if this.slots.is_empty() && !this.expanded {
-            if plan.needs.iter().any(|n| state.steps[*n].over.is_none()) {
-                return;
-            }
-            if let Some(need) = plan.needs.iter().find(|n| state.steps[**n].over != Some(StepEnd::Done)) {
-                let end = state.steps[*need].over.map_or("open", StepEnd::word);
-                let how = if end == "failed" { "failed" } else { "was not done" };
-                let reason = format!("it needs `{}`, which {how}", state.plan.steps[*need].id);
-                self.put(plan, None, None, StepSkipped { reason });
-                return;
-            }
-            match &plan.for_each {
-                Some(for_each) => self.expand(plan, for_each),
-                None => self.begin(plan, &Slot::new(None, None)),
+            match self.needs(plan) {
+                Needs::Open => {}
+                Needs::Lost(reason) => self.put(plan, None, None, StepSkipped { reason }),
+                Needs::Met => match &plan.for_each {
+                    Some(for_each) => self.expand(index, plan, for_each),
+                    None => self.begin(index, plan, &Slot::new(None, None)),
+                },
             }
             return;
         }
         let mut free = match &plan.for_each {
-            Some(f) => f.max_parallel.saturating_sub(this.slots.iter().filter(|s| s.phase.is_busy()).count()),
+            Some(f) => f.max_parallel.saturating_sub(this.busy),
             None => 1,
         };
-        for slot in &this.slots {
+        // in the order of the list: what is due or was judged in any case, what wants to begin while there is room
+        let mut must: Vec<usize> = self.due.remove(&index).unwrap_or_default();
+        must.extend(&this.judge);
+        must.sort_unstable();
+        let mut must = must.into_iter().peekable();
+        let mut want = this.want.iter().copied().peekable();
+        loop {
+            let wants = if free > 0 { want.peek().copied() } else { None };
+            let next = match (must.peek().copied(), wants) {
+                (Some(due), Some(begins)) if begins < due => want.next(),
+                (Some(_), _) => must.next(),
+                (None, Some(_)) => want.next(),
+                (None, None) => break,
+            };
+            let Some(next) = next else { break };
+            let slot = &this.slots[next];
             let before = self.events.len();
-            self.slot(plan, slot, free > 0);
+            self.slot((index, next), plan, slot);
             let started = self.events[before..].iter().any(|e| matches!(e.body, Body::AttemptStarted(_)));
             // a retry takes the place of its own pause
             if started && !slot.phase.is_busy() {
                 free -= 1;
             }
         }
-        if this.expanded && this.slots.iter().all(|s| s.phase.is_over()) {
+        if this.expanded && this.open == 0 {
             self.close(plan, &this.slots);
         }
     }
 
-    fn slot(&mut self, plan: &PlanStep, slot: &Slot, free: bool) {
+    /// Whether a step may begin by what it needs.
+    fn needs(&self, plan: &PlanStep) -> Needs {
+        let over = |need: &usize| self.state.steps[*need].over;
+        let wanted = match plan.join {
+            Join::All => {
+                if plan.needs.iter().any(|n| over(n).is_none()) {
+                    return Needs::Open;
+                }
+                let lost = plan.needs.iter().find(|n| over(n) != Some(StepEnd::Done));
+                return lost.map_or(Needs::Met, |need| {
+                    let how = if over(need) == Some(StepEnd::Failed) { "failed" } else { "was not done" };
+                    Needs::Lost(format!("it needs `{}`, which {how}", self.state.plan.steps[*need].id))
+                });
+            }
+            Join::Any => 1,
+            Join::Count(n) => n as usize,
+        };
+        let done = plan.needs.iter().filter(|n| over(n) == Some(StepEnd::Done)).count();
+        let open = plan.needs.iter().filter(|n| over(n).is_none()).count();
+        if done >= wanted {
+            Needs::Met
+        } else if done + open < wanted {
+            Needs::Lost(format!("it needs {wanted} of {} steps, and {done} were done", plan.needs.len()))
+        } else {
+            Needs::Open
+        }
+    }
+
+    fn slot(&mut self, at: At, plan: &PlanStep, slot: &Slot) {
         let now = self.ctx.now;
         let key = slot.key.as_deref();
         match &slot.phase {
-            Phase::Pending if free => self.begin(plan, slot),
-            Phase::Approved if free => {
+            Phase::Pending => self.begin(at.0, plan, slot),
+            Phase::Paused { at: due } if now >= *due => self.begin(at.0, plan, slot),
+            Phase::Approved => {
                 if let Some(effect) = slot.effect.clone() {
-                    self.start(plan, key, 1, effect);
+                    self.start(plan, slot, effect);
                 }
             }
-            Phase::Retrying { attempt, at } if now >= *at => {
+            Phase::Retrying { at, .. } if now >= *at => {
                 if let Some(effect) = slot.effect.clone() {
-                    self.start(plan, key, attempt + 1, effect);
+                    self.start(plan, slot, effect);
                 }
             }
             Phase::Gated { gate, expires: Some(at), .. } if now >= *at => {
                 self.put(plan, key, None, GateExpired { gate: gate.clone() });
             }
             Phase::Timer { until } if now >= *until => self.put(plan, key, None, TimerFired {}),
+            Phase::Listening { .. } => self.lapse(at, plan, slot),
+            Phase::Judged => {
+                if let Some(repeat) = &plan.repeat {
+                    self.judge(at, plan, slot, repeat);
+                }
+            }
+            Phase::InFlight { attempt, until: Some(until) } if now >= *until => self.time_out(plan, slot, *attempt),
             _ => {}
         }
     }
 
-    /// Takes the list of a `for_each` step; a `set` step is computed whole.
-    fn expand(&mut self, plan: &PlanStep, for_each: &PlanForEach) {
-        let result = self.items(for_each).and_then(|items| {
-            let Action::Set { value } = &plan.action else {
-                return Ok(Body::from(StepExpanded { items: listed(items)? }));
-            };
-            let mut output = serde_json::Map::new();
-            for (key, item) in items {
-                let scope = self.scope_of(Some(&key), Some(&item));
-                if let Some(when) = &plan.when
-                    && !truth(when, &scope)?
-                {
-                    continue;
-                }
-                output.insert(key, to_json(&value.eval(&scope)?)?);
-            }
-            Ok(Body::from(StepSucceeded { output: Some(output.into()) }))
-        });
-        match result {
-            Ok(body) => self.put(plan, None, None, body),
-            Err(error) => self.fail(plan, None, &error),
-        }
-    }
-
-    fn items(&mut self, for_each: &PlanForEach) -> Result<Vec<(String, Value)>, ExprError> {
-        let base = self.scope_of(None, None);
-        let list = for_each.list.eval(&base)?;
-        let fault = |message: String| ExprError { message, line: None };
-        let named = list.kind() == minijinja::value::ValueKind::Map;
-        if !named
-            && list.kind() != minijinja::value::ValueKind::Seq
-            && list.kind() != minijinja::value::ValueKind::Iterable
-        {
-            return Err(fault(format!("`for_each.in` must give a list or an object, not {}", list.kind())));
-        }
-        let mut items: Vec<(String, Value)> = Vec::new();
-        let mut taken = std::collections::BTreeSet::new();
-        for (n, entry) in list.try_iter().map_err(|e| fault(e.to_string()))?.enumerate() {
-            let (natural, item) = if named {
-                let item = list.get_item(&entry).map_err(|e| fault(e.to_string()))?;
-                (entry.to_string(), item)
-            } else {
-                (n.to_string(), entry)
-            };
-            let scope = self.scope_of(Some(&natural), Some(&item));
-            if let Some(filter) = &for_each.filter
-                && !truth(filter, &scope)?
-            {
-                continue;
-            }
-            let key = match &for_each.key {
-                Some(key) => key.text(&scope)?,
-                None => natural,
-            };
-            if key.is_empty() || key.len() > 200 || key.contains('\n') {
-                return Err(fault(format!("`{key}` can not name an iteration: 1 to 200 characters on one line")));
-            }
-            if !taken.insert(key.clone()) {
-                return Err(fault(format!(
-                    "two elements of the list have the key `{key}`; give `for_each.key` an expression that tells them apart"
-                )));
-            }
-            items.push((key, item));
-            if items.len() > ITEMS_MAX {
-                return Err(fault(format!("the list has more than {ITEMS_MAX} elements")));
-            }
-        }
-        Ok(items)
-    }
-
-    /// A slot that nothing holds back any more.
-    fn begin(&mut self, plan: &PlanStep, slot: &Slot) {
+    /// A round went well: was it the last?
+    fn judge(&mut self, at: At, plan: &PlanStep, slot: &Slot, repeat: &PlanRepeat) {
+        let output = slot.output.clone().unwrap_or(Value::from(()));
+        let scope = self.scope(at.0, Some(slot)).with([("output", output)]);
         let key = slot.key.as_deref();
-        let scope = self.scope_of(key, slot.item.as_ref());
-        if let Some(when) = &plan.when {
-            match truth(when, &scope) {
-                Ok(true) => {}
-                Ok(false) => {
-                    return self.put(plan, key, None, StepSkipped { reason: "its `if` is false".to_owned() });
-                }
-                Err(error) => return self.fail(plan, key, &error),
+        match truth(&repeat.until, &scope.value()) {
+            Err(error) => self.fail(plan, key, &error),
+            Ok(true) => self.put(plan, key, None, StepSucceeded { output: None }),
+            Ok(false) if slot.round < repeat.max => {
+                let due = repeat.every.map(|span| self.ctx.now + span.0);
+                self.put(plan, key, None, StepRepeated { round: slot.round + 1, due });
             }
-        }
-        if let Err(error) = self.act(plan, key, &scope) {
-            self.fail(plan, key, &error);
+            Ok(false) => {
+                let message = format!("`until` is not true after {} rounds", slot.round);
+                let body = StepFailed { class: FailureClass::Hard, code: "repeat".to_owned(), message };
+                self.put(plan, key, None, body);
+            }
         }
     }
 
-    fn act(&mut self, plan: &PlanStep, key: Option<&str>, scope: &Value) -> Result<(), ExprError> {
-        let request = match &plan.action {
-            Action::Set { value } => {
-                let output = Some(to_json(&value.eval(scope)?)?);
-                self.put(plan, key, None, StepSucceeded { output });
-                return Ok(());
-            }
-            Action::Ask { prompt, form } => {
-                self.ask(plan, key, brief(&prompt.text(scope)?, 16_000), form);
-                return Ok(());
-            }
-            Action::Wait { span, text } => {
-                let until = self.until(*span, &text.text(scope)?)?;
-                self.put(plan, key, None, TimerSet { until });
-                return Ok(());
-            }
-            Action::Agent { agent, with, prompt, template } => Request::Agent {
-                agent: agent.clone(),
-                input: to_json(&with.eval(scope)?)?,
-                prompt: prompt.clone(),
-                template: template.clone(),
-                schema: plan.schema.clone(),
-            },
-            Action::Call { connector, operation, with } => Request::Call {
-                connector: connector.clone(),
-                operation: operation.clone(),
-                input: with_added(to_json(&with.eval(scope)?)?, &plan.spec.adds),
-                schema: plan.schema.clone(),
-            },
-            Action::Workflow { workflow, with } => {
-                Request::Workflow { workflow: workflow.clone(), input: to_json(&with.eval(scope)?)? }
-            }
-            Action::Run { argv, stdin } => Request::Run {
-                argv: argv.iter().map(|a| a.text(scope)).collect::<Result<_, _>>()?,
-                stdin: stdin.as_ref().map(|s| s.text(scope)).transpose()?,
-                schema: plan.schema.clone(),
-            },
+    /// A child run that takes too long: its step waits for it no longer.
+    fn time_out(&mut self, plan: &PlanStep, slot: &Slot, attempt: u32) {
+        let span = plan.timeout.map_or(String::new(), |span| format!(" within {span}"));
+        let failed = AttemptFailed {
+            class: FailureClass::Soft,
+            code: "timeout".to_owned(),
+            message: format!("it was not over{span}"),
+            retry_at: None,
+            usage: cairn_store_layout::event::Usage::default(),
+            artifacts: Vec::new(),
+            settled_by: None,
+            then: None,
         };
-        if let Some(reused) = self.taken_over(plan, key, &request) {
-            self.put(plan, key, None, reused);
-            return Ok(());
-        }
-        let request = self.dated(request);
-        let effect = EffectContent {
-            run: self.state.run.clone(),
-            step: plan.id.clone(),
-            iteration: key.map(str::to_owned),
-            ordinal: self.state.first_ordinal(plan, key),
-            purpose: Purpose::Step,
-            definition: self.state.definition.clone(),
-            pin: plan.spec.pin.clone(),
-            class: plan.spec.effect,
-            request,
-        };
-        match &plan.approve {
-            Some(approve) => self.gate(plan, key, scope, approve, effect)?,
-            None => self.start(plan, key, 1, effect),
-        }
-        Ok(())
+        let body = failure::follow(self.state, plan, slot, attempt, None, self.ctx, failed);
+        self.put(plan, slot.key.as_deref(), Some(attempt), body);
     }
 
-    /// What an earlier history gave to the same request.
-    fn taken_over(&self, plan: &PlanStep, key: Option<&str>, request: &Request) -> Option<AttemptReused> {
-        self.state.reuse.as_ref()?;
-        let request = request.digest();
-        let found = self.state.found(plan, key, 0, &request)?;
-        Some(AttemptReused { from: found.from.clone(), request, output: found.output.clone() })
-    }
-
-    /// A fork recalls what was known then, unless the definition names a time itself.
-    fn dated(&self, mut request: Request) -> Request {
-        if let (Some(as_of), Request::Call { connector, operation, input, .. }) = (self.state.as_of, &mut request)
-            && (connector.as_str(), operation.as_str()) == ("memory", "recall")
-            && let Some(fields) = input.as_object_mut()
-        {
-            fields.entry("as_of").or_insert_with(|| cairn_store_layout::time::write(as_of).into());
-        }
-        request
-    }
-
-    fn gate(
-        &mut self,
-        plan: &PlanStep,
-        key: Option<&str>,
-        scope: &Value,
-        approve: &PlanApprove,
-        effect: EffectContent,
-    ) -> Result<(), ExprError> {
-        let text = |t: &Option<Template>| t.as_ref().map(|t| t.text(scope).map(|s| brief(&s, 2_000))).transpose();
-        let summary = text(&approve.summary)?.unwrap_or_else(|| effect.request.name());
-        let body = GateOpened {
-            gate: self.request_id(plan, key),
-            digest: effect.digest(),
-            class: plan.spec.class,
-            effect,
-            summary,
-            why: text(&approve.why)?,
-            evidence: approve.evidence.as_ref().map(|e| to_json(&e.eval(scope)?)).transpose()?,
-            expires: approve.expires.map(|span| self.ctx.now + span.0),
-        };
-        self.put(plan, key, None, body);
-        Ok(())
-    }
-
-    fn ask(&mut self, plan: &PlanStep, key: Option<&str>, prompt: String, form: &[Field]) {
-        let content = serde_json::json!({
-            "run": self.state.run, "step": plan.id, "iteration": key, "prompt": prompt, "form": form,
-        });
-        let gate = self.request_id(plan, key);
-        let digest = canonical::digest(&content);
-        self.put(plan, key, None, AskOpened { gate, digest, prompt, form: form.to_vec() });
-    }
-
-    /// The first request of a place has round 0; rounds from 1 on belong to attempts whose outcome is unknown.
-    fn request_id(&self, plan: &PlanStep, key: Option<&str>) -> GateId {
-        let round = match self.state.first_ordinal(plan, key) {
-            0 => 0,
-            ordinal => (1 << 16) + ordinal,
-        };
-        GateId::derive(&self.state.run, &plan.id, key, round)
-    }
-
-    fn until(&self, span: bool, text: &str) -> Result<Timestamp, ExprError> {
-        let until = if span { Span::parse(text).map(|s| self.ctx.now + s.0) } else { moment(text) };
-        until.map_err(|message| ExprError { message, line: None })
-    }
-
-    fn start(&mut self, plan: &PlanStep, key: Option<&str>, attempt: u32, effect: EffectContent) {
+    /// The next attempt of a slot.
+    pub(crate) fn start(&mut self, plan: &PlanStep, slot: &Slot, effect: cairn_store_layout::payload::EffectContent) {
         let body = AttemptStarted { key: effect.key(), digest: effect.digest(), effect };
-        self.put(plan, key, Some(attempt), body);
+        self.put(plan, slot.key.as_deref(), Some(slot.attempts + 1), body);
     }
 
     /// A `for_each` step whose iterations are all over.
-    fn close(&mut self, plan: &PlanStep, slots: &[Slot]) {
+    pub(crate) fn close(&mut self, plan: &PlanStep, slots: &[Slot]) {
         let failed: Vec<&Slot> = slots.iter().filter(|s| s.phase == Phase::Failed).collect();
         let Some(first) = failed.first() else {
             return self.put(plan, None, None, StepSucceeded { output: None });
@@ -358,43 +266,14 @@ impl Pass<'_> {
         self.put(plan, None, None, StepFailed { class: FailureClass::Hard, code: "iterations".to_owned(), message });
     }
 
-    /// Every step is over: so is the run.
-    fn end(&mut self) {
-        let state = self.state;
-        let failed: Vec<usize> =
-            (0..state.steps.len()).filter(|i| state.steps[*i].over == Some(StepEnd::Failed)).collect();
-        let body = if let Some(first) = failed.first() {
-            let step = &state.steps[*first];
-            let why = step.message.clone().or_else(|| step.slots.iter().find_map(|s| s.message.clone()));
-            let why = why.unwrap_or_default();
-            let steps: Vec<StepId> = failed.iter().map(|i| state.plan.steps[*i].id.clone()).collect();
-            Body::from(RunFailed { message: format!("{}: {why}", steps[0]), steps })
-        } else {
-            let scope = self.scope_of(None, None);
-            let output = state
-                .plan
-                .output
-                .as_ref()
-                .map_or(Ok(serde_json::Value::Null), |tree| tree.eval(&scope).and_then(|value| to_json(&value)));
-            match output {
-                Ok(output) => Body::from(RunSucceeded { output }),
-                Err(e) => {
-                    let message = format!("output: {}", brief(&e.message, 2_000));
-                    Body::from(RunFailed { steps: Vec::new(), message })
-                }
-            }
-        };
-        self.events.push(Event { at: self.ctx.now, step: None, iteration: None, attempt: None, cause: None, body });
-    }
-
-    fn fail(&mut self, plan: &PlanStep, key: Option<&str>, error: &ExprError) {
+    pub(crate) fn fail(&mut self, plan: &PlanStep, key: Option<&str>, error: &ExprError) {
         let body =
             // it may quote a value, and a value may be as large as a file
             StepFailed { class: FailureClass::Hard, code: "expression".to_owned(), message: brief(&error.message, 2_000) };
         self.put(plan, key, None, body);
     }
 
-    fn put(&mut self, plan: &PlanStep, key: Option<&str>, attempt: Option<u32>, body: impl Into<Body>) {
+    pub(crate) fn put(&mut self, plan: &PlanStep, key: Option<&str>, attempt: Option<u32>, body: impl Into<Body>) {
         self.events.push(Event {
             at: self.ctx.now,
             step: Some(plan.id.clone()),
@@ -405,24 +284,42 @@ impl Pass<'_> {
         });
     }
 
-    fn scope_of(&mut self, key: Option<&str>, item: Option<&Value>) -> Value {
-        let state = self.state;
-        let base = self.scope.get_or_insert_with(|| scope(state)).clone();
-        match (key, item) {
-            (Some(key), Some(item)) => minijinja::context! { key => key, item => item, ..base },
-            _ => base,
+    /// A fact about the run itself.
+    pub(crate) fn put_run(&mut self, body: impl Into<Body>) {
+        let body = body.into();
+        self.events.push(Event { at: self.ctx.now, step: None, iteration: None, attempt: None, cause: None, body });
+    }
+
+    /// What an expression of a step sees, with the names of its iteration and its round.
+    pub(crate) fn scope(&mut self, step: usize, slot: Option<&Slot>) -> Scope {
+        let finally = step >= self.state.plan.main;
+        let plan = self.state.plan.steps.get(step);
+        let base = match &self.scopes[usize::from(finally)] {
+            Some(scope) => scope.clone(),
+            None => {
+                let fate = finally.then(|| self.state.fate());
+                let scope = self.state.known.scope(&self.state.plan, fate);
+                self.scopes[usize::from(finally)].insert(scope).clone()
+            }
+        };
+        let Some(slot) = slot else { return base };
+        let mut more = Vec::new();
+        if let (Some(key), Some(item)) = (&slot.key, &slot.item) {
+            more.extend([("key", Value::from(key.as_str())), ("item", item.clone())]);
         }
+        if plan.is_some_and(|plan| plan.repeat.is_some()) {
+            let previous = slot.output.clone().filter(|_| slot.round > 1);
+            more.extend([("round", Value::from(slot.round)), ("previous", previous.unwrap_or(Value::from(())))]);
+        }
+        if more.is_empty() { base } else { base.with(more) }
     }
 }
 
-/// The input with the fields that the connector's file adds; what the step gives itself stays.
-fn with_added(mut input: serde_json::Value, adds: &BTreeMap<String, String>) -> serde_json::Value {
-    if let Some(fields) = input.as_object_mut() {
-        for (name, value) in adds {
-            fields.entry(name).or_insert_with(|| value.as_str().into());
-        }
-    }
-    input
+/// How a step stands by what it needs.
+enum Needs {
+    Open,
+    Met,
+    Lost(String),
 }
 
 pub(crate) fn truth(when: &Template, scope: &Value) -> Result<bool, ExprError> {
@@ -432,26 +329,5 @@ pub(crate) fn truth(when: &Template, scope: &Value) -> Result<bool, ExprError> {
         kind => {
             Err(ExprError { message: format!("a condition must be true or false, not {kind} ({value})"), line: None })
         }
-    }
-}
-
-fn listed(items: Vec<(String, Value)>) -> Result<Vec<Item>, ExprError> {
-    items.into_iter().map(|(key, item)| Ok(Item { key, item: to_json(&item)? })).collect()
-}
-
-/// The names every expression may use.
-fn scope(state: &State) -> Value {
-    let mut steps: BTreeMap<String, Value> = BTreeMap::new();
-    for (plan, step) in state.plan.steps.iter().zip(&state.steps) {
-        if let Some(end) = step.over {
-            let output = step.output.clone().unwrap_or(Value::from(()));
-            steps.insert(plan.id.to_string(), minijinja::context! { output => output, status => end.word() });
-        }
-    }
-    let date = state.started.to_zoned(TimeZone::UTC).date().to_string();
-    minijinja::context! {
-        input => state.input.clone(),
-        steps => Value::from(steps),
-        run => minijinja::context! { id => state.run.as_str(), date => date, workflow => state.plan.workflow.as_str() },
     }
 }

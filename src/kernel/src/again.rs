@@ -15,6 +15,9 @@ use crate::{
 /// # Errors
 /// When nothing pauses.
 pub(crate) fn resume(state: &State, ctx: &Context) -> Result<Vec<Event>, Refusal> {
+    if state.stopping.is_some() || state.is_draining() {
+        return Err(Refusal::NothingToDo("the run is stopping: nothing of it is tried again".to_owned()));
+    }
     let pauses = state.slots().filter(|(_, slot)| matches!(slot.phase, Phase::Retrying { .. }));
     let events: Vec<Event> = pauses.filter_map(|(step, slot)| next_attempt(state, step, slot, ctx)).collect();
     if events.is_empty() {
@@ -36,12 +39,15 @@ pub(crate) fn retry(
     if let Some(id) = step.filter(|id| state.step_index(id).is_none()) {
         return Err(Refusal::NothingToDo(format!("this run has no step `{id}`")));
     }
+    if state.stopping.is_some() || state.is_draining() {
+        return Err(Refusal::NothingToDo("the run is stopping: nothing of it is tried again".to_owned()));
+    }
     let named = |index: usize, slot: &Slot| {
         step.is_none_or(|id| state.plan.steps[index].id == *id)
             && iteration.is_none_or(|key| slot.key.as_deref() == Some(key))
     };
     let mut events = Vec::new();
-    let mut settled = None;
+    let (mut settled, mut asked) = (None, None);
     for (index, slot) in state.slots().filter(|(index, slot)| named(*index, slot)) {
         match slot.phase {
             Phase::Retrying { .. } => events.extend(next_attempt(state, index, slot, ctx)),
@@ -49,8 +55,13 @@ pub(crate) fn retry(
             // the steps after it have taken its end into account
             Phase::Failed if state.is_relied_upon(index) => settled = Some(state.plan.steps[index].id.clone()),
             Phase::Failed => events.extend(next_attempt(state, index, slot, ctx)),
+            Phase::Undecided { ref gate, .. } => asked = Some((state.plan.steps[index].id.clone(), gate.clone())),
             _ => {}
         }
+    }
+    if let (true, Some((step, gate))) = (events.is_empty(), asked) {
+        let why = format!("`{step}` waits for your decision: answer {} with `retry`", gate.short());
+        return Err(Refusal::NothingToDo(why));
     }
     match (events.is_empty(), settled) {
         (false, _) => Ok(events),
@@ -81,6 +92,9 @@ impl State {
         let after = self.plan.steps.iter().zip(&self.steps).any(|(plan, state)| {
             plan.needs.contains(&step) && (state.over.is_some() || state.expanded || !state.slots.is_empty())
         });
-        whole || after
+        // `finally` follows all of them
+        let last =
+            step < self.plan.main && self.steps[self.plan.main..].iter().any(|s| !s.slots.is_empty() || s.expanded);
+        whole || after || last
     }
 }

@@ -4,6 +4,7 @@ use cairn_store_layout::{
     CommandId, Digest, GateId, StepId,
     event::{ArtifactRef, FailureClass, FileWritten, Usage},
     passage::Passage,
+    payload::Purpose,
 };
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
@@ -32,6 +33,8 @@ pub enum Command {
         iteration: Option<String>,
         /// The attempt.
         attempt: u32,
+        /// What it was for: attempts of each purpose are counted apart.
+        purpose: Purpose,
         /// How it came back.
         outcome: Outcome,
     },
@@ -96,6 +99,19 @@ pub enum Command {
         by: String,
         /// Why.
         reason: Option<String>,
+        /// What was done is taken back first, where the definition says how.
+        undo: bool,
+    },
+    /// An event reaches the run; kept until a `wait` takes it.
+    Signal {
+        /// Names this one event, so that one that comes twice counts once.
+        signal: CommandId,
+        /// Its name.
+        name: String,
+        /// What comes with it.
+        data: Value,
+        /// Who or what emitted it.
+        by: String,
     },
 }
 
@@ -190,6 +206,17 @@ pub enum Refusal {
     /// The run can not move to another definition just now, or not to this one.
     #[error("the run can not move: {0}")]
     CannotMove(String),
+    /// Nobody here waits for such an event.
+    #[error("no step of this run's workflow waits for an event `{0}`")]
+    NotListening(String),
+    /// Too many events came that nobody took.
+    #[error("the run keeps {max} events that no step has taken yet, and takes no more", max = crate::signal::KEPT_MAX)]
+    TooManySignals,
+    /// The run is at its end already.
+    #[error(
+        "the run is ending already: it is stopping, or only `finally` is left; a cancel without undo ends it at once"
+    )]
+    Ending,
     /// The command was taken before.
     #[error("this command was taken before")]
     AlreadyTaken,
@@ -211,6 +238,9 @@ impl Refusal {
             Self::NotInFlight => "not_in_flight",
             Self::NothingToDo(_) => "nothing_to_do",
             Self::CannotMove(_) => "cannot_move",
+            Self::NotListening(_) => "not_listening",
+            Self::TooManySignals => "too_many_signals",
+            Self::Ending => "ending",
             Self::AlreadyTaken => "already_taken",
         }
     }

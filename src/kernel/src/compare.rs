@@ -11,9 +11,11 @@ use std::{
 };
 
 use cairn_store_layout::{
-    StepId,
+    CommandId, StepId,
     event::{Body, Event, Origin, RunStarted, Usage},
+    ids::ulid_from,
     money::Usd,
+    payload::Purpose,
 };
 use jiff::Timestamp;
 use serde_json::Value;
@@ -21,7 +23,7 @@ use serde_json::Value;
 use crate::{
     command::{Command, Context, Outcome},
     decide::handle,
-    plan::Plan,
+    plan::{Action, Plan},
     reuse::{Collector, Earlier},
     state::{End, Phase, State},
 };
@@ -161,7 +163,7 @@ impl<'a> Dry<'a> {
                     let (gate, digest) = (gate.clone(), digest.clone());
                     return Some(Command::Approve { gate, digest, by: String::new(), reason: None });
                 }
-                Phase::InFlight { attempt } => {
+                Phase::InFlight { attempt, .. } => {
                     let Some(output) = earlier.and_then(|e| e.output.clone()) else {
                         self.stuck.insert(place);
                         continue;
@@ -174,7 +176,8 @@ impl<'a> Dry<'a> {
                         passages: Vec::new(),
                     };
                     let (step, iteration) = place;
-                    return Some(Command::Report { step, iteration, attempt: *attempt, outcome });
+                    let (attempt, purpose) = (*attempt, Purpose::Step);
+                    return Some(Command::Report { step, iteration, attempt, purpose, outcome });
                 }
                 Phase::Asked { gate, digest, form } => {
                     let answer = earlier.and_then(|e| e.output.clone());
@@ -186,7 +189,23 @@ impl<'a> Dry<'a> {
                     let (gate, digest) = (gate.clone(), digest.clone());
                     return Some(Command::Answer { gate, digest, answer, by: String::new() });
                 }
-                Phase::Timer { until } => due = Some(due.map_or(*until, |at| at.min(*until))),
+                Phase::Listening { until } => {
+                    let output = earlier.and_then(|e| e.output.clone()).filter(|output| !output.is_null());
+                    let Action::Listen { event, .. } = &self.state.plan.steps[index].action else { continue };
+                    if let Some(data) = output {
+                        self.stuck.insert(place);
+                        let n = self.events.len() as u128;
+                        let Ok(signal) = CommandId::new(ulid_from(0, n)) else { continue };
+                        return Some(Command::Signal { signal, name: event.clone(), data, by: String::new() });
+                    }
+                    match until {
+                        Some(until) => due = Some(due.map_or(*until, |at| at.min(*until))),
+                        None => drop(self.stuck.insert(place)),
+                    }
+                }
+                Phase::Paused { at: until } | Phase::Timer { until } => {
+                    due = Some(due.map_or(*until, |at| at.min(*until)))
+                }
                 _ => {}
             }
         }

@@ -5,20 +5,24 @@ use cairn_store_layout::{
     definition::fill,
     event::{
         AskAnswered, AttemptFailed, AttemptSucceeded, AttemptUnknown, Body, Event, FailureClass, GateApproved,
-        GateDenied, GateEdited, PassageRemembered, RequestWithdrawn, RunCanceled,
+        GateDenied, GateEdited, PassageRemembered, SignalReceived, Then,
     },
-    payload::EffectClass,
+    payload::{EffectContent, Purpose},
     view::settle_form,
 };
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::{
     advance::advance,
-    again,
+    again, cancel,
     command::{Command, Context, Outcome, Refusal},
     evolve::evolve,
-    state::{Phase, Slot, State},
+    failure,
+    gates::About,
+    signal,
+    state::{Asked, Phase, Slot, State},
+    undo,
 };
 
 /// Says whether `command` may happen, and which facts follow from it at once.
@@ -26,7 +30,8 @@ use crate::{
 /// # Errors
 /// A [`Refusal`] when it may not; nothing follows then.
 pub fn decide(state: &State, command: &Command, ctx: &Context) -> Result<Vec<Event>, Refusal> {
-    if ctx.cause.as_ref().is_some_and(|cause| state.causes.contains(cause)) {
+    let taken = ctx.cause.as_ref().is_some_and(|cause| state.causes.contains(cause));
+    if taken && !cancel::is_half_done(state, command) {
         return Err(Refusal::AlreadyTaken);
     }
     if let (Some(end), false) = (state.end, *command == Command::Advance) {
@@ -34,14 +39,20 @@ pub fn decide(state: &State, command: &Command, ctx: &Context) -> Result<Vec<Eve
     }
     match command {
         Command::Advance => Ok(advance(state, ctx)),
-        Command::Report { step, iteration, attempt, outcome } => {
+        Command::Report { step, iteration, attempt, purpose, outcome } => {
             let index = state.step_index(step).ok_or(Refusal::NotInFlight)?;
             let slot = state.slot(index, iteration.as_deref()).ok_or(Refusal::NotInFlight)?;
+            let place = Place { step: index, slot, attempt: Some(*attempt) };
+            match purpose {
+                Purpose::Step => {}
+                Purpose::Undo => return report_undo(state, place, outcome, ctx),
+                Purpose::Probe => return Err(Refusal::NotInFlight),
+            }
             match &slot.phase {
-                Phase::InFlight { attempt: current } if current == attempt => {}
+                Phase::InFlight { attempt: current, .. } if current == attempt => {}
                 _ => return Err(Refusal::NotInFlight),
             }
-            Ok(report(state, Place { step: index, slot, attempt: Some(*attempt) }, outcome, ctx))
+            Ok(report(state, place, outcome, ctx))
         }
         Command::Approve { gate, digest, by, reason } => {
             let place = gated(state, gate, digest, ctx)?;
@@ -79,59 +90,70 @@ pub fn decide(state: &State, command: &Command, ctx: &Context) -> Result<Vec<Eve
             };
             Ok(vec![place.event(state, ctx, body)])
         }
-        Command::Answer { gate, digest, answer, by } => {
-            let place = find(state, gate)?;
-            match &place.slot.phase {
-                Phase::Asked { digest: current, form, .. } => {
-                    fresh(gate, digest, current)?;
-                    let answer = fill(form, answer).map_err(Refusal::BadAnswer)?;
-                    let body = AskAnswered { gate: gate.clone(), answer, by: by.clone() };
-                    Ok(vec![place.event(state, ctx, body)])
-                }
-                Phase::Unknown { attempt, .. } => {
-                    let current = place.slot.effect.as_ref().map(cairn_store_layout::payload::EffectContent::digest);
-                    if let Some(current) = current {
-                        fresh(gate, digest, &current)?;
-                    }
-                    let answer = fill(&settle_form(), answer).map_err(Refusal::BadAnswer)?;
-                    let place = Place { attempt: Some(*attempt), ..place };
-                    Ok(vec![place.event(state, ctx, settled(&answer, by, ctx.now))])
-                }
-                _ => Err(wrong_verb(gate, place.slot)),
+        Command::Answer { gate, digest, answer, by } => answered(state, gate, digest, answer, by, ctx),
+        Command::Signal { signal, name, data, by } => {
+            if state.signals.has(signal) {
+                return Err(Refusal::AlreadyTaken);
             }
+            if !state.plan.listens_to(name) {
+                return Err(Refusal::NotListening(name.clone()));
+            }
+            if state.signals.kept() >= signal::KEPT_MAX {
+                return Err(Refusal::TooManySignals);
+            }
+            if canonical::is_too_deep(data) {
+                return Err(Refusal::BadEdit("what comes with it is nested too deeply"));
+            }
+            let body =
+                SignalReceived { signal: signal.clone(), name: name.clone(), data: data.clone(), by: by.clone() };
+            Ok(vec![cancel::of_run(ctx, body)])
         }
         Command::Resume => again::resume(state, ctx),
         Command::Retry { step, iteration } => again::retry(state, step.as_ref(), iteration.as_deref(), ctx),
-        Command::Cancel { by, reason } => {
-            let mut events = Vec::new();
-            for (step, slot) in state.slots() {
-                let (gate, attempt) = match &slot.phase {
-                    Phase::Gated { gate, .. } | Phase::Asked { gate, .. } | Phase::Unknown { gate, .. } => {
-                        (gate.clone(), None)
-                    }
-                    // nobody will wait for the reply, so what it would have said stays unknown
-                    Phase::InFlight { attempt } if changes_something(slot) => {
-                        let place = Place { step, slot, attempt: Some(*attempt) };
-                        let message = "the run was canceled while it was under way; it may have happened".to_owned();
-                        let gate = place.settling(state);
-                        events.push(place.event(state, ctx, AttemptUnknown { gate: gate.clone(), message }));
-                        (gate, Some(*attempt))
-                    }
-                    _ => continue,
-                };
-                let body = RequestWithdrawn { gate, reason: "the run was canceled".to_owned() };
-                events.push(Place { step, slot, attempt }.event(state, ctx, body));
-            }
-            events.push(Event {
-                at: ctx.now,
-                step: None,
-                iteration: None,
-                attempt: None,
-                cause: ctx.cause.clone(),
-                body: RunCanceled { by: by.clone(), reason: reason.clone() }.into(),
-            });
-            Ok(events)
+        Command::Cancel { by, reason, undo } => cancel::cancel(state, by, reason.as_deref(), *undo, ctx),
+    }
+}
+
+/// The form of a request as filled: an `ask`, an outcome that is settled, or what a failure means.
+fn answered(
+    state: &State,
+    gate: &GateId,
+    digest: &cairn_store_layout::Digest,
+    answer: &Value,
+    by: &str,
+    ctx: &Context,
+) -> Result<Vec<Event>, Refusal> {
+    let (asked, place) = find(state, gate)?;
+    let settles = |answer: &Value| {
+        let answer = fill(&settle_form(), answer).map_err(Refusal::BadAnswer)?;
+        Ok(answer.get("outcome").and_then(Value::as_str) == Some("done"))
+    };
+    if let (true, Some(this)) = (asked.of_undo, state.undoing()) {
+        let Some((_, attempt)) = this.unknown().filter(|(of, _)| *of == gate) else {
+            return Err(Refusal::NoSuchRequest(gate.clone()));
+        };
+        fresh(gate, digest, this.effect())?;
+        let place = Place { attempt: Some(attempt), ..place };
+        return Ok(vec![place.event(state, ctx, undo::settled(settles(answer)?, by, ctx.now))]);
+    }
+    match &place.slot.phase {
+        Phase::Asked { digest: current, form, .. } => {
+            same(gate, digest, current)?;
+            let answer = fill(form, answer).map_err(Refusal::BadAnswer)?;
+            let body = AskAnswered { gate: gate.clone(), answer, by: by.to_owned() };
+            Ok(vec![place.event(state, ctx, body)])
         }
+        Phase::Unknown { attempt, .. } => {
+            fresh(gate, digest, place.slot.effect.as_ref())?;
+            let body = settled(settles(answer)?, by, ctx.now, state.stopping.is_some());
+            let place = Place { attempt: Some(*attempt), ..place };
+            Ok(vec![place.event(state, ctx, body)])
+        }
+        Phase::Undecided { .. } => {
+            fresh(gate, digest, place.slot.effect.as_ref())?;
+            Ok(vec![place.event(state, ctx, failure::decided(gate, answer, by)?)])
+        }
+        _ => Err(wrong_verb(gate, place.slot)),
     }
 }
 
@@ -158,6 +180,7 @@ pub fn handle(state: &mut State, command: &Command, ctx: &Context) -> Result<Vec
     loop {
         let more = advance(state, &ctx);
         if more.is_empty() {
+            state.signals.looked_at();
             return Ok(events);
         }
         for event in &more {
@@ -169,20 +192,14 @@ pub fn handle(state: &mut State, command: &Command, ctx: &Context) -> Result<Vec
 
 /// Where in the run something happens.
 #[derive(Clone, Copy)]
-struct Place<'a> {
-    step: usize,
-    slot: &'a Slot,
-    attempt: Option<u32>,
+pub(crate) struct Place<'a> {
+    pub(crate) step: usize,
+    pub(crate) slot: &'a Slot,
+    pub(crate) attempt: Option<u32>,
 }
 
 impl Place<'_> {
-    /// The request that settles the attempt, should its outcome be unknown.
-    fn settling(&self, state: &State) -> GateId {
-        let step = &state.plan.steps[self.step].id;
-        GateId::derive(&state.run, step, self.slot.key.as_deref(), self.attempt.unwrap_or(1))
-    }
-
-    fn event(&self, state: &State, ctx: &Context, body: impl Into<Body>) -> Event {
+    pub(crate) fn event(&self, state: &State, ctx: &Context, body: impl Into<Body>) -> Event {
         Event {
             at: ctx.now,
             step: Some(state.plan.steps[self.step].id.clone()),
@@ -194,28 +211,17 @@ impl Place<'_> {
     }
 }
 
-fn changes_something(slot: &Slot) -> bool {
-    let class = slot.effect.as_ref().map(|effect| effect.class);
-    matches!(class, Some(EffectClass::Idempotent | EffectClass::Once))
-}
-
-fn find<'a>(state: &'a State, gate: &GateId) -> Result<Place<'a>, Refusal> {
-    for (step, slot) in state.slots() {
-        match &slot.phase {
-            Phase::Gated { gate: g, .. } | Phase::Asked { gate: g, .. } | Phase::Unknown { gate: g, .. }
-                if g == gate =>
-            {
-                return Ok(Place { step, slot, attempt: None });
-            }
-            _ => {}
-        }
-        if let Some((decided, how)) = &slot.decided
-            && decided == gate
-        {
-            return Err(Refusal::AlreadyDecided { gate: gate.clone(), how: how.clone() });
-        }
+fn find<'a>(state: &'a State, gate: &GateId) -> Result<(&'a Asked, Place<'a>), Refusal> {
+    let asked = state.requests.get(gate).ok_or_else(|| Refusal::NoSuchRequest(gate.clone()))?;
+    if let Some(how) = &asked.how {
+        return Err(Refusal::AlreadyDecided { gate: gate.clone(), how: how.clone() });
     }
-    Err(Refusal::NoSuchRequest(gate.clone()))
+    let slot = state
+        .steps
+        .get(asked.step)
+        .and_then(|step| step.slots.get(asked.slot))
+        .ok_or_else(|| Refusal::NoSuchRequest(gate.clone()))?;
+    Ok((asked, Place { step: asked.step, slot, attempt: None }))
 }
 
 /// The place of a gate that still waits and still shows `digest`.
@@ -225,11 +231,11 @@ fn gated<'a>(
     digest: &cairn_store_layout::Digest,
     ctx: &Context,
 ) -> Result<Place<'a>, Refusal> {
-    let place = find(state, gate)?;
+    let (_, place) = find(state, gate)?;
     let Phase::Gated { digest: current, expires, .. } = &place.slot.phase else {
         return Err(wrong_verb(gate, place.slot));
     };
-    fresh(gate, digest, current)?;
+    same(gate, digest, current)?;
     // the event that says so may still be on its way: the time counts, not who was asked first
     if expires.is_some_and(|at| at <= ctx.now) {
         return Err(Refusal::Expired(gate.clone()));
@@ -245,7 +251,7 @@ fn wrong_verb(gate: &GateId, slot: &Slot) -> Refusal {
     Refusal::WrongVerb { gate: gate.clone(), wanted }
 }
 
-fn fresh(
+fn same(
     gate: &GateId,
     shown: &cairn_store_layout::Digest,
     current: &cairn_store_layout::Digest,
@@ -256,8 +262,23 @@ fn fresh(
     Err(Refusal::StaleDigest { gate: gate.clone(), shown: shown.clone(), current: current.clone() })
 }
 
+/// An answer about an effect names the digest of that effect.
+fn fresh(gate: &GateId, shown: &cairn_store_layout::Digest, effect: Option<&EffectContent>) -> Result<(), Refusal> {
+    effect.map_or(Ok(()), |effect| same(gate, shown, &effect.digest()))
+}
+
+fn report_undo(state: &State, place: Place<'_>, outcome: &Outcome, ctx: &Context) -> Result<Vec<Event>, Refusal> {
+    let this = state.undoing().filter(|this| {
+        let here = this.step == place.step && state.steps[this.step].slots[this.slot].key == place.slot.key;
+        here && this.in_flight().is_some() && this.in_flight() == place.attempt
+    });
+    let (this, attempt) = this.zip(place.attempt).ok_or(Refusal::NotInFlight)?;
+    Ok(vec![place.event(state, ctx, undo::report(state, this, attempt, outcome, ctx))])
+}
+
 fn report(state: &State, place: Place<'_>, outcome: &Outcome, ctx: &Context) -> Vec<Event> {
     let plan = &state.plan.steps[place.step];
+    let attempt = place.attempt.unwrap_or(1);
     match outcome {
         Outcome::Succeeded { output, usage, artifacts, files, passages } => {
             let body = AttemptSucceeded {
@@ -276,42 +297,29 @@ fn report(state: &State, place: Place<'_>, outcome: &Outcome, ctx: &Context) -> 
             events
         }
         Outcome::Failed { class, code, message, usage, artifacts, retry_after } => {
-            let attempt = place.attempt.unwrap_or(1);
-            let again = *class == FailureClass::Soft && attempt < plan.retry.attempts;
-            let retry_at = again.then(|| {
-                let pause = pause(&plan.retry, attempt, ctx.entropy);
-                // a pause that the other side asks for is kept, up to an hour
-                ctx.now + retry_after.map_or(pause, |asked| pause.max(asked.min(SignedDuration::from_hours(1))))
-            });
-            let body = AttemptFailed {
+            let failed = AttemptFailed {
                 class: *class,
                 code: code.clone(),
                 message: message.clone(),
-                retry_at,
+                retry_at: None,
                 usage: usage.clone(),
                 artifacts: artifacts.clone(),
                 settled_by: None,
                 then: None,
             };
+            let body = failure::follow(state, plan, place.slot, attempt, *retry_after, ctx, failed);
             vec![place.event(state, ctx, body)]
         }
         Outcome::Unknown { message } => {
-            let gate = place.settling(state);
+            let gate = About::Outcome(attempt).gate(&state.run, &plan.id, place.slot.key.as_deref());
             vec![place.event(state, ctx, AttemptUnknown { gate, message: message.clone() })]
         }
     }
 }
 
-/// Full jitter: anything from nothing to the bound, which doubles from attempt to attempt.
-fn pause(retry: &cairn_store_layout::definition::Retry, attempt: u32, entropy: u64) -> SignedDuration {
-    let first = retry.first.0.as_millis().max(0);
-    let bound = first.saturating_mul(1_i128 << attempt.saturating_sub(1).min(30)).min(retry.max.0.as_millis());
-    let millis = i128::from(entropy) % (bound.max(0) + 1);
-    SignedDuration::from_millis(i64::try_from(millis).unwrap_or(0))
-}
-
-fn settled(answer: &Value, by: &str, now: Timestamp) -> Body {
-    if answer.get("outcome").and_then(Value::as_str) == Some("done") {
+/// What a person says became of an attempt. `stopping`: one that did not happen is not tried again.
+fn settled(done: bool, by: &str, now: Timestamp, stopping: bool) -> Body {
+    if done {
         return AttemptSucceeded {
             output: Value::Null,
             usage: cairn_store_layout::event::Usage::default(),
@@ -326,11 +334,11 @@ fn settled(answer: &Value, by: &str, now: Timestamp) -> Body {
         class: FailureClass::Soft,
         code: "not_done".to_owned(),
         message: format!("settled as not done by {by}"),
-        retry_at: Some(now),
+        retry_at: (!stopping).then_some(now),
         usage: cairn_store_layout::event::Usage::default(),
         artifacts: Vec::new(),
         settled_by: Some(by.to_owned()),
-        then: None,
+        then: stopping.then_some(Then::Skip),
     }
     .into()
 }

@@ -2,11 +2,19 @@
 
 use std::collections::BTreeMap;
 
-use cairn_store_layout::event::{Body, Event};
+use cairn_store_layout::{
+    GateId,
+    event::{Body, Event, FailureDecision, Then},
+    payload::Request,
+};
 
 use crate::{
+    cancel,
     expr::{Value, from_json},
-    state::{End, Phase, Slot, State, StepEnd},
+    failure,
+    plan::PlanStep,
+    state::{Asked, End, Phase, Slot, State, StepEnd, Stopping},
+    undo::Completed,
 };
 
 /// Folds one fact into the state.
@@ -18,7 +26,17 @@ pub fn evolve(state: &mut State, event: &Event) {
         Body::RunSucceeded(_) => state.end = Some(End::Succeeded),
         Body::RunFailed(_) => state.end = Some(End::Failed),
         Body::RunCanceled(_) => state.end = Some(End::Canceled),
+        Body::RunStopping(stop) => {
+            state.stopping = Some(Stopping {
+                why: stop.why,
+                message: stop.message.clone(),
+                undo: stop.undo,
+                by: stop.by.clone(),
+                reason: stop.reason.clone(),
+            });
+        }
         Body::RunAdopted(adopted) => state.machine = adopted.machine.clone(),
+        Body::SignalReceived(signal) => state.signals.received(signal),
         _ => {
             if let Some(step) = event.step.as_ref().and_then(|id| state.step_index(id)) {
                 evolve_step(state, step, event);
@@ -28,36 +46,41 @@ pub fn evolve(state: &mut State, event: &Event) {
 }
 
 fn evolve_step(state: &mut State, step: usize, event: &Event) {
-    let in_list = state.plan.steps[step].for_each.is_some();
+    match &event.body {
+        Body::UndoStarted(_) | Body::UndoSucceeded(_) | Body::UndoFailed(_) | Body::UndoUnknown(_) => {
+            return state.evolve_undo(step, event);
+        }
+        Body::RequestWithdrawn(gone) if state.requests.get(&gone.gate).is_some_and(|asked| asked.of_undo) => {
+            decided(state, &gone.gate, format!("withdrawn: {}", gone.reason));
+            return state.evolve_undo(step, event);
+        }
+        Body::SignalTaken(taken) => state.signals.taken(&taken.signal),
+        Body::RequestWithdrawn(gone) if state.stopping.is_none() && gone.reason == cancel::REASON => {
+            state.canceling = true;
+        }
+        _ => {}
+    }
+    let plan = state.plan.clone();
+    let plan = &plan.steps[step];
+    let in_list = plan.for_each.is_some();
     let this = &mut state.steps[step];
     if let Body::StepExpanded(list) = &event.body {
         this.expanded = true;
         this.slots = list.items.iter().map(|i| Slot::new(Some(i.key.clone()), Some(from_json(&i.item)))).collect();
         this.index = list.items.iter().enumerate().map(|(n, i)| (i.key.clone(), n)).collect();
+        for slot in 0..state.steps[step].slots.len() {
+            state.count_in((step, slot));
+        }
         return;
     }
     if in_list && event.iteration.is_none() {
-        // the step as a whole
-        let end = match &event.body {
-            Body::StepSucceeded(done) => {
-                this.output = Some(match &done.output {
-                    Some(output) => from_json(output),
-                    None => outputs(&this.slots),
-                });
-                StepEnd::Done
-            }
-            Body::StepFailed(failed) => {
-                this.message = Some(failed.message.clone());
-                StepEnd::Failed
-            }
-            Body::StepSkipped(_) => StepEnd::Skipped,
-            _ => return,
-        };
-        this.over = Some(end);
-        return;
+        return evolve_list(state, step, event);
     }
     let index = match event.iteration.as_ref().map_or(Some(0), |key| this.index.get(key).copied()) {
-        Some(index) if index < this.slots.len() => index,
+        Some(index) if index < this.slots.len() => {
+            state.count_out((step, index));
+            index
+        }
         _ => {
             if in_list {
                 // an iteration nobody announced: carried in the history, without a meaning here
@@ -67,18 +90,73 @@ fn evolve_step(state: &mut State, step: usize, event: &Event) {
             0
         }
     };
-    let slot = &mut this.slots[index];
-    evolve_slot(slot, event);
+    note_request(state, step, index, event);
+    let slot = &mut state.steps[step].slots[index];
+    evolve_slot(plan, slot, event);
+    let done = match &event.body {
+        Body::AttemptSucceeded(_) => true,
+        // done by this run itself, before it moved to another definition
+        Body::AttemptReused(reused) => reused.from == state.run,
+        _ => false,
+    };
+    if done && plan.undo.is_some() {
+        state.completed.push(Completed::new(step, index, slot));
+        state.undo_left = state.completed.len();
+    }
+    state.count_in((step, index));
     if !in_list {
-        this.over = match slot.phase {
-            Phase::Done => {
-                this.output = slot.output.clone();
-                Some(StepEnd::Done)
-            }
+        let end = match state.steps[step].slots[index].phase {
+            Phase::Done => Some(StepEnd::Done),
             Phase::Failed => Some(StepEnd::Failed),
             Phase::Skipped => Some(StepEnd::Skipped),
             _ => None,
         };
+        let output = state.steps[step].slots[index].output.clone();
+        close(state, step, end, output.as_ref());
+    }
+}
+
+/// A `for_each` step as a whole.
+fn evolve_list(state: &mut State, step: usize, event: &Event) {
+    let this = &mut state.steps[step];
+    let mut output = None;
+    let end = match &event.body {
+        Body::StepSucceeded(done) => {
+            output = Some(match &done.output {
+                Some(output) => from_json(output),
+                None => outputs(&this.slots),
+            });
+            StepEnd::Done
+        }
+        Body::StepFailed(failed) => {
+            this.message = Some(failed.message.clone());
+            if !this.slots.iter().any(|slot| slot.phase == Phase::Failed) && step < state.plan.main {
+                state.agenda.failed += 1;
+            }
+            StepEnd::Failed
+        }
+        Body::StepSkipped(_) => StepEnd::Skipped,
+        _ => return,
+    };
+    // a list that is cut short takes what it had not begun with it
+    if this.open > 0 {
+        for index in 0..state.steps[step].slots.len() {
+            if !state.steps[step].slots[index].phase.is_over() {
+                state.count_out((step, index));
+                state.steps[step].slots[index].phase = Phase::Skipped;
+                state.count_in((step, index));
+            }
+        }
+    }
+    close(state, step, Some(end), output.as_ref());
+}
+
+/// What later steps see of a step.
+fn close(state: &mut State, step: usize, end: Option<StepEnd>, output: Option<&Value>) {
+    state.steps[step].over = end;
+    if let Some(end) = end {
+        let output = output.filter(|_| end == StepEnd::Done);
+        state.known.step(state.plan.steps[step].id.as_str(), end.word(), output);
     }
 }
 
@@ -90,13 +168,49 @@ fn outputs(slots: &[Slot]) -> Value {
     Value::from(by_key.collect::<BTreeMap<String, Value>>())
 }
 
-fn note_settled(slot: &mut Slot, by: Option<&String>, how: &str) {
-    if let (Phase::Unknown { gate, .. }, Some(by)) = (&slot.phase, by) {
-        slot.decided = Some((gate.clone(), format!("settled as {how} by {by}")));
+/// Keeps every request to the operator, and what became of it.
+fn note_request(state: &mut State, step: usize, slot: usize, event: &Event) {
+    let opened = match &event.body {
+        Body::GateOpened(gate) => Some(&gate.gate),
+        Body::AskOpened(ask) => Some(&ask.gate),
+        Body::AttemptUnknown(unknown) => Some(&unknown.gate),
+        Body::AttemptFailed(failed) => match &failed.then {
+            Some(Then::Ask(gate)) => Some(gate),
+            _ => None,
+        },
+        _ => None,
+    };
+    if let Some(gate) = opened {
+        state.requests.insert(gate.clone(), Asked { step, slot, of_undo: false, how: None });
+    }
+    let phase = state.steps[step].slots[slot].phase.clone();
+    let settled = |by: Option<&String>, how: &str| match (&phase, by) {
+        (Phase::Unknown { gate, .. }, Some(by)) => Some((gate.clone(), format!("settled as {how} by {by}"))),
+        _ => None,
+    };
+    let how = match &event.body {
+        Body::GateApproved(d) => Some((d.gate.clone(), format!("approved by {} at {}", d.by, event.at))),
+        Body::GateDenied(d) => Some((d.gate.clone(), format!("denied by {} at {}", d.by, event.at))),
+        Body::GateExpired(d) => Some((d.gate.clone(), format!("expired at {}", event.at))),
+        Body::RequestWithdrawn(d) => Some((d.gate.clone(), format!("withdrawn: {}", d.reason))),
+        Body::AskAnswered(d) => Some((d.gate.clone(), format!("answered by {} at {}", d.by, event.at))),
+        Body::FailureDecided(d) => Some((d.gate.clone(), format!("decided by {} at {}", d.by, event.at))),
+        Body::AttemptSucceeded(done) => settled(done.settled_by.as_ref(), "done"),
+        Body::AttemptFailed(failed) => settled(failed.settled_by.as_ref(), "not done"),
+        _ => None,
+    };
+    if let Some((gate, how)) = how {
+        decided(state, &gate, how);
     }
 }
 
-fn evolve_slot(slot: &mut Slot, event: &Event) {
+fn decided(state: &mut State, gate: &GateId, how: String) {
+    if let Some(asked) = state.requests.get_mut(gate) {
+        asked.how = Some(how);
+    }
+}
+
+fn evolve_slot(plan: &PlanStep, slot: &mut Slot, event: &Event) {
     let attempt = event.attempt.unwrap_or(1);
     slot.phase = match &event.body {
         Body::StepSucceeded(done) => {
@@ -110,29 +224,51 @@ fn evolve_slot(slot: &mut Slot, event: &Event) {
             Phase::Failed
         }
         Body::StepSkipped(_) => Phase::Skipped,
+        Body::StepRepeated(next) => {
+            slot.round = next.round;
+            slot.comment = None;
+            slot.next_effect();
+            Phase::Paused { at: next.due.unwrap_or(event.at) }
+        }
         Body::AttemptStarted(start) => {
             slot.effect = Some(start.effect.clone());
-            slot.attempts = attempt;
             slot.first = slot.first.or(Some(event.at));
-            Phase::InFlight { attempt }
+            slot.attempts = attempt;
+            // a program or a call is bounded by whoever carries it out; a child run is not
+            let child = matches!(start.effect.request, Request::Workflow { .. });
+            Phase::InFlight { attempt, until: plan.timeout.filter(|_| child).map(|span| event.at + span.0) }
         }
         Body::AttemptSucceeded(done) => {
             slot.output = Some(from_json(&done.output));
-            note_settled(slot, done.settled_by.as_ref(), "done");
-            Phase::Done
+            if plan.repeat.is_some() { Phase::Judged } else { Phase::Done }
         }
         Body::AttemptReused(reused) => {
             slot.output = Some(from_json(&reused.output));
-            Phase::Done
+            if plan.repeat.is_some() { Phase::Judged } else { Phase::Done }
         }
         Body::AttemptFailed(failed) => {
             slot.message = Some(failed.message.clone());
-            note_settled(slot, failed.settled_by.as_ref(), "not done");
-            match failed.retry_at {
-                Some(at) => Phase::Retrying { attempt, at },
-                None => Phase::Failed,
+            match (failed.retry_at, &failed.then) {
+                (Some(at), _) => Phase::Retrying { attempt, at },
+                (None, None) => Phase::Failed,
+                (None, Some(Then::Skip)) => Phase::Skipped,
+                (None, Some(Then::Ask(gate))) => Phase::Undecided { gate: gate.clone(), attempt },
             }
         }
+        Body::FailureDecided(decided) => match decided.decision {
+            FailureDecision::Retry if failure::tells(slot, decided) => {
+                slot.comment = decided.comment.clone();
+                slot.next_effect();
+                Phase::Pending
+            }
+            FailureDecision::Retry => Phase::Retrying { attempt: slot.attempts, at: event.at },
+            FailureDecision::Skip => Phase::Skipped,
+            FailureDecision::Output => {
+                slot.output = decided.output.as_ref().map(from_json);
+                if plan.repeat.is_some() { Phase::Judged } else { Phase::Done }
+            }
+            FailureDecision::Fail => Phase::Failed,
+        },
         Body::AttemptUnknown(unknown) => Phase::Unknown { gate: unknown.gate.clone(), attempt },
         Body::GateOpened(gate) => {
             slot.effect = Some(gate.effect.clone());
@@ -146,33 +282,23 @@ fn evolve_slot(slot: &mut Slot, event: &Event) {
             };
             Phase::Gated { gate: edit.gate.clone(), digest: edit.digest.clone(), expires }
         }
-        Body::GateApproved(d) => {
-            slot.decided = Some((d.gate.clone(), format!("approved by {} at {}", d.by, event.at)));
-            Phase::Approved
-        }
-        Body::GateDenied(d) => {
-            slot.decided = Some((d.gate.clone(), format!("denied by {} at {}", d.by, event.at)));
-            Phase::Skipped
-        }
-        Body::GateExpired(d) => {
-            slot.decided = Some((d.gate.clone(), format!("expired at {}", event.at)));
-            Phase::Skipped
-        }
-        Body::RequestWithdrawn(d) => {
-            slot.decided = Some((d.gate.clone(), format!("withdrawn: {}", d.reason)));
-            Phase::Skipped
-        }
+        Body::GateApproved(_) => Phase::Approved,
+        Body::GateDenied(_) | Body::GateExpired(_) | Body::RequestWithdrawn(_) => Phase::Skipped,
         Body::AskOpened(ask) => {
             Phase::Asked { gate: ask.gate.clone(), digest: ask.digest.clone(), form: ask.form.clone() }
         }
         Body::AskAnswered(answer) => {
-            slot.decided = Some((answer.gate.clone(), format!("answered by {} at {}", answer.by, event.at)));
             slot.output = Some(from_json(&answer.answer));
             Phase::Done
         }
         Body::TimerSet(timer) => Phase::Timer { until: timer.until },
         Body::TimerFired(_) => {
             slot.output = Some(Value::from(()));
+            Phase::Done
+        }
+        Body::WaitOpened(wait) => Phase::Listening { until: wait.until },
+        Body::SignalTaken(signal) => {
+            slot.output = Some(from_json(&signal.output));
             Phase::Done
         }
         _ => return,

@@ -6,23 +6,34 @@
 //! clock, draws a random number or starts a thread: time and entropy come in as values, so that the
 //! driver, replay, tests and the simulator can all run the same kernel and get the same answer.
 
+mod act;
 mod advance;
 mod again;
+mod agenda;
+mod cancel;
+mod check;
 mod command;
 mod compare;
+mod compile;
 mod decide;
 mod evolve;
 pub mod expr;
+mod failure;
 mod functions;
+mod gates;
 mod migrate;
 mod plan;
 mod react;
 mod replay;
 mod reuse;
 mod schedule;
+mod scope;
+mod signal;
 mod state;
 mod tree;
 mod trigger;
+mod undo;
+mod wind_down;
 
 pub use command::{Command, Context, Outcome, Refusal};
 pub use compare::{Comparison, StepDiff, Verdict, compare};

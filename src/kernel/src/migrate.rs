@@ -12,10 +12,12 @@ use cairn_store_layout::{
 };
 
 use crate::{
+    agenda::Agenda,
     command::{Context, Refusal},
     expr::{from_json, to_json},
     plan::Plan,
     reuse::{Collector, Reuse},
+    scope::Known,
     state::{Phase, State, StepState},
 };
 
@@ -45,6 +47,9 @@ pub fn migrate(state: &State, to: &Move, ctx: &Context) -> Result<Vec<Event>, Re
     if let Some(end) = state.end {
         return Err(Refusal::RunOver(end.word()));
     }
+    if state.stopping.is_some() || state.is_draining() {
+        return Err(Refusal::CannotMove("it is stopping".to_owned()));
+    }
     input_for(state, &to.plan)?;
     let event = |step: Option<usize>, iteration: Option<String>, body| Event {
         at: ctx.now,
@@ -67,7 +72,7 @@ pub fn migrate(state: &State, to: &Move, ctx: &Context) -> Result<Vec<Event>, Re
                 let short = gate.short();
                 return Err(Refusal::CannotMove(format!("nobody knows whether `{id}` happened; settle {short} first")));
             }
-            Phase::Gated { gate, .. } | Phase::Asked { gate, .. } => gate.clone(),
+            Phase::Gated { gate, .. } | Phase::Asked { gate, .. } | Phase::Undecided { gate, .. } => gate.clone(),
             _ => continue,
         };
         let reason = "the run moves to another definition".to_owned();
@@ -91,13 +96,17 @@ impl State {
     pub fn moved(mut self, moved: &RunMigrated, plan: Arc<Plan>, before: &mut Collector) -> Self {
         // it was checked when the move was decided; a plan it does not fit gets what there is
         if let Ok(input) = input_for(&self, &plan) {
-            self.input = from_json(&input);
+            self.known = Known::new(&plan, self.run.as_str(), self.started, from_json(&input));
         }
         self.reuse = Some(Reuse::joined(before.results(), self.reuse.as_ref()));
         self.used = before.used().clone();
         before.follow(plan.clone());
         self.definition.clone_from(&moved.definition);
         self.steps = plan.steps.iter().map(|_| StepState::default()).collect();
+        self.agenda = Agenda::default();
+        (self.completed, self.undo_left) = (Vec::new(), 0);
+        // what came and was not taken still waits to be
+        self.signals.look_again();
         self.plan = plan;
         self
     }
@@ -105,7 +114,7 @@ impl State {
 
 /// The run's input as the new plan takes it: without fields it has no use for, with the defaults of new ones.
 fn input_for(state: &State, plan: &Plan) -> Result<serde_json::Value, Refusal> {
-    let mut input = to_json(&state.input).map_err(|e| Refusal::CannotMove(e.message))?;
+    let mut input = to_json(state.known.input()).map_err(|e| Refusal::CannotMove(e.message))?;
     if let Some(fields) = input.as_object_mut() {
         fields.retain(|name, _| plan.input().iter().any(|field| field.name == *name));
     }

@@ -62,8 +62,9 @@ pub fn react(state: &State, event: &Event) -> Vec<Effect> {
             let perform = step.and_then(|step| perform(state, step, event.iteration.as_deref()));
             perform.map(Effect::Perform).into_iter().collect()
         }
+        Body::UndoStarted(_) => perform_undo(state).map(Effect::Perform).into_iter().collect(),
         Body::PassageRemembered(e) => vec![Effect::Remember(e.passage.clone())],
-        Body::RunCanceled(_) => vec![Effect::Abort(state.run.clone())],
+        Body::RunCanceled(_) | Body::RunStopping(_) => vec![Effect::Abort(state.run.clone())],
         _ => Vec::new(),
     }
 }
@@ -74,16 +75,19 @@ pub fn outstanding(state: &State) -> Vec<Outstanding> {
     if state.end.is_some() {
         return Vec::new();
     }
-    let in_flight = state.slots().filter(|(_, slot)| matches!(slot.phase, Phase::InFlight { .. }));
+    // what a stopping run had under way is asked for no more: it becomes unknown or is skipped
+    let from = if state.stopping.is_some() { state.plan.main } else { 0 };
+    let in_flight = state.slots().filter(|(step, slot)| *step >= from && matches!(slot.phase, Phase::InFlight { .. }));
     in_flight
         .filter_map(|(step, slot)| perform(state, step, slot.key.as_deref()))
+        .chain(perform_undo(state))
         .map(|p| if p.effect.class == EffectClass::Once { Outstanding::Lost(p) } else { Outstanding::Again(p) })
         .collect()
 }
 
 fn perform(state: &State, step: usize, iteration: Option<&str>) -> Option<Perform> {
     let slot = state.slot(step, iteration)?;
-    let Phase::InFlight { attempt } = slot.phase else { return None };
+    let Phase::InFlight { attempt, .. } = slot.phase else { return None };
     let effect = slot.effect.clone()?;
     let plan = &state.plan.steps[step];
     Some(Perform {
@@ -95,5 +99,23 @@ fn perform(state: &State, step: usize, iteration: Option<&str>) -> Option<Perfor
         effect,
         timeout: plan.timeout.map(cairn_store_layout::time::Span::std),
         at: slot.first?,
+    })
+}
+
+/// What is being taken back, if its attempt is under way.
+fn perform_undo(state: &State) -> Option<Perform> {
+    let this = state.undoing()?;
+    let attempt = this.in_flight()?;
+    let effect = this.effect()?.clone();
+    let plan = &state.plan.steps[this.step];
+    Some(Perform {
+        run: state.run.clone(),
+        step: plan.id.clone(),
+        iteration: state.steps[this.step].slots[this.slot].key.clone(),
+        attempt,
+        key: effect.key(),
+        effect,
+        timeout: plan.timeout.map(cairn_store_layout::time::Span::std),
+        at: this.first()?,
     })
 }

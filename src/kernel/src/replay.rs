@@ -7,7 +7,12 @@
 //! only, because a crash or a stop cut it there; what was cut off must then follow from the next
 //! moment on, or the histories differ.
 
-use cairn_store_layout::event::{AttemptFailed, Body, Event, RunMigrated};
+use cairn_store_layout::{
+    event::{
+        AttemptFailed, Body, Event, FailureDecided, RunMigrated, RunStopping, StopCause, UndoFailed, UndoSucceeded,
+    },
+    payload::Purpose,
+};
 use jiff::SignedDuration;
 use serde_json::{Value, json};
 
@@ -140,6 +145,7 @@ fn again(state: &mut State, batch: &[Event]) -> Answer {
         batch[answer.same..answer.same + layer].iter().for_each(|event| evolve(state, event));
         answer.same += layer;
     }
+    state.signals.looked_at();
     answer
 }
 
@@ -156,7 +162,8 @@ fn causes(state: &State, batch: &[Event]) -> Vec<(Command, u64)> {
         Body::RunCanceled(canceled) => Some(canceled),
         _ => None,
     }) {
-        all.push((Command::Cancel { by: canceled.by.clone(), reason: canceled.reason.clone() }, 0));
+        let (by, reason) = (canceled.by.clone(), canceled.reason.clone());
+        all.push((Command::Cancel { by, reason, undo: false }, 0));
     }
     // in front of the outcome itself stands what the attempt remembered
     let outcome = batch.iter().find(|event| !matches!(event.body, Body::PassageRemembered(_))).unwrap_or(first);
@@ -185,6 +192,15 @@ fn causes(state: &State, batch: &[Event]) -> Vec<(Command, u64)> {
                 all.push((Command::Answer { gate, digest, answer, by }, 0));
             }
         }
+        Body::RunStopping(RunStopping { why: StopCause::Canceled, by, reason, undo, .. }) => {
+            let (by, reason) = (by.clone().unwrap_or_default(), reason.clone());
+            all.push((Command::Cancel { by, reason, undo: *undo }, 0));
+        }
+        Body::SignalReceived(e) => {
+            let (signal, name, data, by) = (e.signal.clone(), e.name.clone(), e.data.clone(), e.by.clone());
+            all.push((Command::Signal { signal, name, data, by }, 0));
+        }
+        Body::FailureDecided(e) => all.extend(decided(state, outcome, e)),
         Body::AttemptStarted(_) if first.cause.is_some() => {
             all.push((Command::Resume, 0));
             all.push((Command::Retry { step: None, iteration: None }, 0));
@@ -211,6 +227,41 @@ fn causes(state: &State, batch: &[Event]) -> Vec<(Command, u64)> {
         },
         Body::AttemptUnknown(e) => {
             all.extend(reported(outcome, Outcome::Unknown { message: e.message.clone() }, 0));
+            // a second cancel ends the run, and what it had under way stays unknown
+            all.push((Command::Cancel { by: String::new(), reason: None, undo: false }, 0));
+        }
+        Body::UndoSucceeded(UndoSucceeded { settled_by: Some(by), .. }) => {
+            all.extend(settled_undo(state, "done", by));
+        }
+        Body::UndoFailed(UndoFailed { settled_by: Some(by), .. }) => all.extend(settled_undo(state, "not_done", by)),
+        Body::UndoSucceeded(e) => all.extend(reported(
+            outcome,
+            Outcome::Succeeded {
+                output: e.output.clone(),
+                usage: e.usage.clone(),
+                artifacts: Vec::new(),
+                files: Vec::new(),
+                passages: Vec::new(),
+            },
+            0,
+        )),
+        Body::UndoFailed(e) => {
+            let (usage, artifacts) = (cairn_store_layout::event::Usage::default(), Vec::new());
+            let failed = AttemptFailed {
+                class: e.class,
+                code: e.code.clone(),
+                message: e.message.clone(),
+                retry_at: e.retry_at,
+                usage,
+                artifacts,
+                settled_by: None,
+                then: None,
+            };
+            all.extend(failures(outcome, &failed));
+        }
+        Body::UndoUnknown(e) => {
+            all.extend(reported(outcome, Outcome::Unknown { message: e.message.clone() }, 0));
+            all.push((Command::Cancel { by: String::new(), reason: None, undo: false }, 0));
         }
         // cut off before its outcome: whatever it gave, this is how its answer began
         Body::PassageRemembered(_) => all.extend(reported(
@@ -225,11 +276,17 @@ fn causes(state: &State, batch: &[Event]) -> Vec<(Command, u64)> {
             0,
         )),
         // cut off before its end
-        Body::RequestWithdrawn(_) => all.push((Command::Cancel { by: String::new(), reason: None }, 0)),
+        Body::RequestWithdrawn(_) => all.push((Command::Cancel { by: String::new(), reason: None, undo: false }, 0)),
         _ => {}
     }
     if first.cause.is_none() {
         all.push((Command::Advance, 0));
+        // a child run that took too long fails by time alone, with a pause of our own
+        let drawn = batch.iter().find_map(|event| match &event.body {
+            Body::AttemptFailed(e) => Some(e.retry_at?.duration_since(event.at).as_millis()),
+            _ => None,
+        });
+        all.extend(drawn.map(|drawn| (Command::Advance, u64::try_from(drawn).unwrap_or(0))));
     }
     all
 }
@@ -244,7 +301,11 @@ fn remembered(batch: &[Event]) -> Vec<cairn_store_layout::passage::Passage> {
 
 fn reported(event: &Event, outcome: Outcome, entropy: u64) -> Option<(Command, u64)> {
     let (step, iteration, attempt) = (event.step.clone()?, event.iteration.clone(), event.attempt?);
-    Some((Command::Report { step, iteration, attempt, outcome }, entropy))
+    let purpose = match event.body {
+        Body::UndoSucceeded(_) | Body::UndoFailed(_) | Body::UndoUnknown(_) => Purpose::Undo,
+        _ => Purpose::Step,
+    };
+    Some((Command::Report { step, iteration, attempt, purpose, outcome }, entropy))
 }
 
 /// A failure with each reason that its next attempt can be due when it is: by our own pause, whose
@@ -263,6 +324,20 @@ fn failures(event: &Event, failed: &AttemptFailed) -> Vec<(Command, u64)> {
     let own = reported(event, outcome(None), drawn);
     let asked = failed.retry_at.and_then(|_| reported(event, outcome(Some(pause)), 0));
     own.into_iter().chain(asked).collect()
+}
+
+fn settled_undo(state: &State, how: &str, by: &str) -> Option<(Command, u64)> {
+    let this = state.undoing()?;
+    let (gate, digest) = (this.unknown()?.0.clone(), this.effect()?.digest());
+    Some((Command::Answer { gate, digest, answer: json!({ "outcome": how }), by: by.to_owned() }, 0))
+}
+
+/// What a person made of a failure.
+fn decided(state: &State, event: &Event, decided: &FailureDecided) -> Option<(Command, u64)> {
+    let step = state.step_index(event.step.as_ref()?)?;
+    let digest = state.slot(step, event.iteration.as_deref())?.effect.as_ref()?.digest();
+    let answer = json!({ "decision": decided.decision, "output": decided.output, "comment": decided.comment });
+    Some((Command::Answer { gate: decided.gate.clone(), digest, answer, by: decided.by.clone() }, 0))
 }
 
 fn settled(state: &State, event: &Event, how: &str, by: &str) -> Option<(Command, u64)> {

@@ -6,11 +6,14 @@ use std::{
 };
 
 use cairn_store_layout::{
-    CommandId, Digest, GateId, MachineId, RunId, StepId, definition::Field, event::RunStarted, payload::EffectContent,
+    CommandId, Digest, GateId, MachineId, RunId, StepId,
+    definition::{Field, OnFailure},
+    event::{RunStarted, StopCause},
+    payload::{EffectContent, Request},
 };
 use jiff::Timestamp;
 
-use crate::{expr::Value, plan::Plan, reuse::Reuse};
+use crate::{agenda::Agenda, expr::Value, plan::Plan, reuse::Reuse, scope::Known, signal::Signals, undo::Completed};
 
 /// One run.
 #[derive(Debug, Clone)]
@@ -19,10 +22,24 @@ pub struct State {
     pub(crate) run: RunId,
     pub(crate) definition: String,
     pub(crate) machine: MachineId,
-    pub(crate) input: Value,
     pub(crate) started: Timestamp,
     pub(crate) steps: Vec<StepState>,
+    /// What expressions see of the run.
+    pub(crate) known: Known,
+    /// Set from `run.stopping` on.
+    pub(crate) stopping: Option<Stopping>,
     pub(crate) end: Option<End>,
+    pub(crate) signals: Signals,
+    /// Every effect that was done and can be taken back, in the order they were done.
+    pub(crate) completed: Vec<Completed>,
+    /// How many of `completed` are still to be taken back, once the run takes back.
+    pub(crate) undo_left: usize,
+    /// Every request to the operator there ever was.
+    pub(crate) requests: BTreeMap<GateId, Asked>,
+    pub(crate) agenda: Agenda,
+    /// Requests were withdrawn for a cancel whose last fact is missing: a crash cut it in two, and the
+    /// command is about to be taken again.
+    pub(crate) canceling: bool,
     /// Commands already taken, so that one read twice is done once.
     pub(crate) causes: BTreeSet<CommandId>,
     /// What an earlier history gave.
@@ -56,6 +73,27 @@ impl End {
     }
 }
 
+/// Why a run begins nothing new any more.
+#[derive(Debug, Clone)]
+pub(crate) struct Stopping {
+    pub(crate) why: StopCause,
+    pub(crate) message: String,
+    pub(crate) undo: bool,
+    pub(crate) by: Option<String>,
+    pub(crate) reason: Option<String>,
+}
+
+/// A request to the operator.
+#[derive(Debug, Clone)]
+pub(crate) struct Asked {
+    pub(crate) step: usize,
+    pub(crate) slot: usize,
+    /// It is about taking the effect back, and not about the effect.
+    pub(crate) of_undo: bool,
+    /// What was decided, once it was.
+    pub(crate) how: Option<String>,
+}
+
 #[derive(Debug, Default, Clone)]
 pub(crate) struct StepState {
     /// The `for_each` list was taken.
@@ -66,8 +104,14 @@ pub(crate) struct StepState {
     pub(crate) over: Option<StepEnd>,
     /// Why a `for_each` step failed as a whole.
     pub(crate) message: Option<String>,
-    /// What later steps see, once it is over.
-    pub(crate) output: Option<Value>,
+    /// Slots that want to begin.
+    pub(crate) want: BTreeSet<usize>,
+    /// Slots whose round is over, to be judged.
+    pub(crate) judge: BTreeSet<usize>,
+    /// Slots that take a place of `max_parallel`.
+    pub(crate) busy: usize,
+    /// Slots that are not over.
+    pub(crate) open: usize,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -94,25 +138,70 @@ pub(crate) struct Slot {
     pub(crate) item: Option<Value>,
     pub(crate) phase: Phase,
     pub(crate) effect: Option<EffectContent>,
-    /// How many attempts began.
-    pub(crate) attempts: u32,
-    /// When the first intent was recorded: a repeat carries the same date.
+    /// When the first intent of this effect was recorded: a repeat carries the same date.
     pub(crate) first: Option<Timestamp>,
+    /// What it gave; of a repeating step what its last round gave.
     pub(crate) output: Option<Value>,
     pub(crate) message: Option<String>,
-    pub(crate) decided: Option<(GateId, String)>,
+    /// Which of the slot's effects is the next or under way: one a round, and one for each retry with a comment.
+    pub(crate) ordinal: u32,
+    /// Counted from 1.
+    pub(crate) round: u32,
+    /// The number of the last attempt; they are counted through all effects of the slot.
+    pub(crate) attempts: u32,
+    /// The number of the last attempt at the effect before.
+    pub(crate) base: u32,
+    /// What a person wants the next attempt of an agent to know.
+    pub(crate) comment: Option<String>,
+    /// The number of the last attempt to take it back.
+    pub(crate) undo_attempt: u32,
 }
 
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Phase {
     Pending,
-    Gated { gate: GateId, digest: Digest, expires: Option<Timestamp> },
+    Gated {
+        gate: GateId,
+        digest: Digest,
+        expires: Option<Timestamp>,
+    },
     Approved,
-    InFlight { attempt: u32 },
-    Retrying { attempt: u32, at: Timestamp },
-    Unknown { gate: GateId, attempt: u32 },
-    Asked { gate: GateId, digest: Digest, form: Vec<Field> },
-    Timer { until: Timestamp },
+    /// `until`: when the kernel itself ends it; only for attempts that nobody else bounds.
+    InFlight {
+        attempt: u32,
+        until: Option<Timestamp>,
+    },
+    Retrying {
+        attempt: u32,
+        at: Timestamp,
+    },
+    Unknown {
+        gate: GateId,
+        attempt: u32,
+    },
+    /// It failed; a person decides what that means.
+    Undecided {
+        gate: GateId,
+        attempt: u32,
+    },
+    Asked {
+        gate: GateId,
+        digest: Digest,
+        form: Vec<Field>,
+    },
+    Timer {
+        until: Timestamp,
+    },
+    /// Waits for an event.
+    Listening {
+        until: Option<Timestamp>,
+    },
+    /// A round went well; whether it was the last is not said yet.
+    Judged,
+    /// The next round has its time.
+    Paused {
+        at: Timestamp,
+    },
     Done,
     Failed,
     Skipped,
@@ -123,8 +212,20 @@ impl Phase {
         matches!(self, Self::Done | Self::Failed | Self::Skipped)
     }
 
+    /// Takes a place of `max_parallel`: a pause keeps the place of what it is a pause of.
     pub(crate) fn is_busy(&self) -> bool {
-        matches!(self, Self::InFlight { .. } | Self::Retrying { .. })
+        matches!(self, Self::InFlight { .. } | Self::Retrying { .. } | Self::Judged | Self::Paused { .. })
+    }
+
+    /// When time alone changes it, and whether a run that waits for that moment alone is at rest until
+    /// shortly before it.
+    pub(crate) fn due(&self) -> Option<(Timestamp, bool)> {
+        match self {
+            Self::Retrying { at, .. } | Self::Timer { until: at } | Self::Paused { at } => Some((*at, true)),
+            Self::Listening { until: Some(at) } => Some((*at, true)),
+            Self::Gated { expires: Some(at), .. } | Self::InFlight { until: Some(at), .. } => Some((*at, false)),
+            _ => None,
+        }
     }
 }
 
@@ -135,12 +236,36 @@ impl Slot {
             item,
             phase: Phase::Pending,
             effect: None,
-            attempts: 0,
             first: None,
             output: None,
             message: None,
-            decided: None,
+            ordinal: 0,
+            round: 1,
+            attempts: 0,
+            base: 0,
+            comment: None,
+            undo_attempt: 0,
         }
+    }
+
+    /// Tells whether an attempt is under way that the driver carries out itself: a run that waits for
+    /// nothing but its child runs is at rest.
+    pub(crate) fn keeps_awake(&self) -> bool {
+        match self.phase {
+            Phase::Approved | Phase::Judged => true,
+            Phase::InFlight { .. } => {
+                !self.effect.as_ref().is_some_and(|effect| matches!(effect.request, Request::Workflow { .. }))
+            }
+            _ => false,
+        }
+    }
+
+    /// The next effect of the slot begins at its beginning.
+    pub(crate) fn next_effect(&mut self) {
+        self.ordinal += 1;
+        self.base = self.attempts;
+        self.effect = None;
+        self.first = None;
     }
 }
 
@@ -149,15 +274,23 @@ impl State {
     #[must_use]
     pub fn begin(plan: Arc<Plan>, start: &RunStarted, at: Timestamp) -> Self {
         let steps = plan.steps.iter().map(|_| StepState::default()).collect();
+        let known = Known::new(&plan, start.run.as_str(), at, crate::expr::from_json(&start.input));
         Self {
             plan,
             run: start.run.clone(),
             definition: start.definition.clone(),
             machine: start.machine.clone(),
-            input: crate::expr::from_json(&start.input),
             started: at,
             steps,
+            known,
+            stopping: None,
             end: None,
+            signals: Signals::default(),
+            completed: Vec::new(),
+            undo_left: 0,
+            requests: BTreeMap::new(),
+            agenda: Agenda::default(),
+            canceling: false,
             causes: BTreeSet::new(),
             reuse: None,
             as_of: start.origin.as_ref().and_then(|origin| origin.as_of),
@@ -195,32 +328,33 @@ impl State {
         self.causes.contains(command)
     }
 
-    /// Tells whether the run is over, or waits for nothing but a person or a time after `horizon`.
+    /// Tells whether some step of the run waits, or may come to wait, for an event of this name.
+    #[must_use]
+    pub fn listens_to(&self, name: &str) -> bool {
+        self.end.is_none() && self.plan.listens_to(name)
+    }
+
+    /// Tells whether the run is over, or waits for nothing but a person, an event, a child run, or a time
+    /// after `horizon`.
     #[must_use]
     pub fn is_at_rest(&self, horizon: Timestamp) -> bool {
-        self.end.is_some()
-            || self.slots().all(|(_, slot)| match &slot.phase {
-                Phase::InFlight { .. } | Phase::Approved => false,
-                Phase::Retrying { at, .. } => *at > horizon,
-                Phase::Timer { until } => *until > horizon,
-                _ => true,
-            })
+        if self.end.is_some() {
+            return true;
+        }
+        let undo = self.undoing().is_none_or(|undo| undo.is_at_rest(horizon));
+        undo && self.agenda.is_at_rest(horizon)
     }
 
     /// The next moment at which time alone changes something.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Timestamp> {
-        if self.end.is_some() {
+        if self.end.is_some() || self.canceling {
             return None;
         }
-        self.slots()
-            .filter_map(|(_, slot)| match &slot.phase {
-                Phase::Gated { expires, .. } => *expires,
-                Phase::Retrying { at, .. } => Some(*at),
-                Phase::Timer { until } => Some(*until),
-                _ => None,
-            })
-            .min()
+        // while it waits for what is under way to come back, nothing else has a time
+        let own = if self.is_draining() { None } else { self.agenda.next() };
+        let undo = self.undoing().and_then(Completed::due);
+        [own, undo, self.deadline()].into_iter().flatten().min()
     }
 
     /// How many steps there are, and how many are over.
@@ -229,12 +363,28 @@ impl State {
         (self.steps.iter().filter(|s| s.over.is_some()).count(), self.steps.len())
     }
 
+    /// When the run has taken too long, as long as that means anything.
+    pub(crate) fn deadline(&self) -> Option<Timestamp> {
+        let counts = self.stopping.is_none() && !self.is_main_over();
+        self.plan.deadline.filter(|_| counts).map(|span| self.started + span.0)
+    }
+
+    /// A step has failed and the run stops for it: it waits for what is under way, and begins nothing.
+    pub(crate) fn is_draining(&self) -> bool {
+        self.stopping.is_none() && self.plan.on_failure != OnFailure::Continue && self.agenda.failed > 0
+    }
+
+    /// Tells whether every step that is not of `finally` is over.
+    pub(crate) fn is_main_over(&self) -> bool {
+        self.steps[..self.plan.main].iter().all(|step| step.over.is_some())
+    }
+
     pub(crate) fn slots(&self) -> impl Iterator<Item = (usize, &Slot)> {
         self.steps.iter().enumerate().flat_map(|(i, step)| step.slots.iter().map(move |slot| (i, slot)))
     }
 
     pub(crate) fn step_index(&self, id: &StepId) -> Option<usize> {
-        self.plan.steps.iter().position(|s| s.id == *id)
+        self.plan.index_of(id.as_str())
     }
 
     pub(crate) fn slot(&self, step: usize, iteration: Option<&str>) -> Option<&Slot> {

@@ -34,6 +34,7 @@ fn write(store: &Store, run: &str) -> RunId {
             does: "ask".to_owned(),
             what: None,
             needs: Vec::new(),
+            finally: false,
         }],
         parent: None,
         origin: None,

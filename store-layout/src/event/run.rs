@@ -105,6 +105,9 @@ pub struct PlannedStep {
     /// The steps it needs.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub needs: Vec<StepId>,
+    /// It follows when all that are not of `finally` are over.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub finally: bool,
 }
 
 /// No state changes; the run belongs to `machine` from here on, which alone may add to its history.
@@ -158,6 +161,9 @@ pub struct RunStopping {
     /// Who canceled it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub by: Option<String>,
+    /// Why they canceled it, if they said so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
 }
 
 /// Leaves and reaches: running, under another version of its definition.

@@ -1,6 +1,6 @@
 //! Events in words, for histories on a screen.
 
-use crate::event::{Body, Event, FailureDecision};
+use crate::event::{Body, Event, FailureDecision, Then};
 
 /// The short name of what happened, for a column.
 #[must_use]
@@ -37,7 +37,12 @@ pub fn describe(event: &Event) -> String {
         }
         Body::AttemptFailed(e) => {
             let next = e.retry_at.map_or(String::new(), |at| format!("; next attempt {}", crate::time::short(at)));
-            format!("failed ({}): {}{next}", e.code, e.message)
+            let then = match &e.then {
+                Some(Then::Skip) => "; skipped".to_owned(),
+                Some(Then::Ask(gate)) => format!("; what now? {}", gate.short()),
+                None => String::new(),
+            };
+            format!("failed ({}): {}{next}{then}", e.code, e.message)
         }
         Body::AttemptUnknown(e) => format!("outcome unknown: {}", e.message),
         Body::GateOpened(e) => {

@@ -4,10 +4,14 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Ask, AttemptView, InboxItem, ItemKind, ItemState, RunItem, RunStatus, SlotState, SlotView, StepView};
+use super::{
+    Ask, AttemptView, InboxItem, ItemKind, ItemState, RunItem, RunStatus, SlotState, SlotView, StepView, UndoState,
+};
 use crate::{
     GateId, MachineId, RunId, StepId,
-    event::{AttemptFailed, AttemptSucceeded, Body, Event, RunStarted},
+    event::{
+        AttemptFailed, AttemptSucceeded, Body, Event, FailureDecision, RunStarted, Then, UndoFailed, UndoSucceeded,
+    },
     money::Usd,
     record::Record,
 };
@@ -41,6 +45,9 @@ pub struct RunView {
     pub output: Option<Value>,
     /// Why it failed or was canceled.
     pub message: Option<String>,
+    /// Why it stops, from the moment on that nothing new begins.
+    #[serde(default)]
+    pub stopping: Option<String>,
     /// Its steps, in the order of the definition.
     pub steps: Vec<StepView>,
     /// Its requests to the operator, oldest first.
@@ -64,6 +71,7 @@ impl RunView {
                 does: s.does,
                 what: s.what,
                 needs: s.needs,
+                finally: s.finally,
                 expanded: false,
                 slots: Vec::new(),
                 end: None,
@@ -82,6 +90,7 @@ impl RunView {
             end: None,
             output: None,
             message: None,
+            stopping: None,
             steps,
             requests: Vec::new(),
             remembered: 0,
@@ -110,8 +119,13 @@ impl RunView {
                 self.message = Some(format!("canceled by {}{reason}", end.by));
             }
             Body::RunAdopted(adopted) => self.machine = adopted.machine.clone(),
+            Body::RunStopping(stop) => self.stopping = Some(stop.message.clone()),
             Body::PassageRemembered(_) => self.remembered += 1,
-            Body::GateOpened(_) | Body::AskOpened(_) | Body::AttemptUnknown(_) => {
+            Body::GateOpened(_) | Body::AskOpened(_) | Body::AttemptUnknown(_) | Body::UndoUnknown(_) => {
+                self.open_request(event);
+                self.apply_to_step(event);
+            }
+            Body::AttemptFailed(AttemptFailed { then: Some(Then::Ask(_)), settled_by: None, .. }) => {
                 self.open_request(event);
                 self.apply_to_step(event);
             }
@@ -131,6 +145,15 @@ impl RunView {
             Body::GateExpired(d) => self.decide(&d.gate, ItemState::Expired { at }, event),
             Body::RequestWithdrawn(d) => self.decide(&d.gate, ItemState::Withdrawn { at }, event),
             Body::AskAnswered(d) => self.decide(&d.gate, ItemState::Answered { by: d.by.clone(), at }, event),
+            Body::FailureDecided(d) => self.decide(&d.gate, ItemState::Answered { by: d.by.clone(), at }, event),
+            Body::UndoSucceeded(UndoSucceeded { settled_by: Some(by), .. })
+            | Body::UndoFailed(UndoFailed { settled_by: Some(by), .. }) => {
+                let gate = self.slot(event).and_then(|slot| slot.undo.as_ref()?.gate.clone());
+                if let Some(item) = gate.and_then(|gate| self.request_mut(&gate)) {
+                    item.state = ItemState::Answered { by: by.clone(), at };
+                }
+                self.apply_to_step(event);
+            }
             Body::AttemptSucceeded(AttemptSucceeded { settled_by: Some(by), .. })
             | Body::AttemptFailed(AttemptFailed { settled_by: Some(by), .. }) => {
                 // the answer to "did it happen?" is the receipt itself
@@ -169,9 +192,15 @@ impl RunView {
             return end;
         }
         let any = |state| self.steps.iter().flat_map(|s| &s.slots).any(|s| s.state == state);
+        let undo = |state| {
+            let all = self.steps.iter().flat_map(|s| &s.slots).filter_map(|s| s.undo.as_ref());
+            all.clone().any(|undo| undo.state == state)
+        };
         if any(SlotState::Running) || any(SlotState::Retrying) {
             RunStatus::Running
-        } else if any(SlotState::Waiting) || any(SlotState::Timer) {
+        } else if undo(UndoState::Running) || undo(UndoState::Retrying) {
+            RunStatus::Running
+        } else if any(SlotState::Waiting) || any(SlotState::Timer) || undo(UndoState::Waiting) {
             RunStatus::Waiting
         } else {
             RunStatus::Running
@@ -202,6 +231,9 @@ impl RunView {
             [] => {}
             [one] => return format!("{} {}", if one.ask.is_some() { "answer" } else { "approve" }, one.id.short()),
             [first, ..] => return format!("{} requests, first {}", open.len(), first.id.short()),
+        }
+        if let Some(why) = &self.stopping {
+            return format!("stops: {why}");
         }
         for step in &self.steps {
             for slot in &step.slots {
@@ -276,13 +308,32 @@ impl RunView {
                 let effect = self.slot(event).and_then(|s| s.effect.clone());
                 item.id = unknown.gate.clone();
                 item.kind = ItemKind::Settle;
-                item.digest =
-                    effect.as_ref().map_or_else(|| crate::Digest::of(b""), crate::payload::EffectContent::digest);
+                item.digest = digest_of(effect.as_ref());
                 item.summary = match &effect {
                     Some(effect) => format!("Did {} happen? {}", effect.request.name(), unknown.message),
                     None => unknown.message.clone(),
                 };
                 item.ask = Some(Ask { prompt: unknown.message.clone(), form: crate::view::inbox::settle_form() });
+                item.effect = effect;
+            }
+            Body::UndoUnknown(unknown) => {
+                let effect = self.slot(event).and_then(|s| s.undo.as_ref()?.effect.clone());
+                item.id = unknown.gate.clone();
+                item.kind = ItemKind::Settle;
+                item.digest = digest_of(effect.as_ref());
+                let what = effect.as_ref().map_or_else(|| "it".to_owned(), |effect| effect.request.name());
+                item.summary = format!("Was it taken back? Did {what} happen? {}", unknown.message);
+                item.ask = Some(Ask { prompt: unknown.message.clone(), form: crate::view::inbox::settle_form() });
+                item.effect = effect;
+            }
+            Body::AttemptFailed(AttemptFailed { then: Some(Then::Ask(gate)), message, .. }) => {
+                let effect = self.slot(event).and_then(|s| s.effect.clone());
+                item.id = gate.clone();
+                item.kind = ItemKind::Decide;
+                item.digest = digest_of(effect.as_ref());
+                let what = effect.as_ref().map_or_else(|| "it".to_owned(), |effect| effect.request.name());
+                item.summary = crate::text::brief(&format!("{what} failed: {message}"), 300);
+                item.ask = Some(Ask { prompt: message.clone(), form: crate::view::inbox::decide_form() });
                 item.effect = effect;
             }
             _ => return,
@@ -310,6 +361,12 @@ impl RunView {
                 Body::StepSkipped(s) => (SlotState::Skipped, Some(s.reason.clone())),
                 _ => return,
             };
+            // a list that is cut short takes what it had not begun with it
+            for slot in step.slots.iter_mut().filter(|slot| !slot.state.is_over()) {
+                slot.state = SlotState::Skipped;
+                slot.note.clone_from(&note);
+                slot.ended = Some(event.at);
+            }
             step.end = Some(end);
             step.note = note;
             return;
@@ -321,8 +378,25 @@ impl RunView {
                 step.slots.len() - 1
             }
         };
-        advance(&mut step.slots[index], event);
+        let slot = &mut step.slots[index];
+        let of_undo = match &event.body {
+            Body::UndoStarted(_) | Body::UndoSucceeded(_) | Body::UndoFailed(_) | Body::UndoUnknown(_) => true,
+            Body::RequestWithdrawn(gone) => {
+                slot.undo.as_ref().is_some_and(|undo| undo.gate.as_ref() == Some(&gone.gate))
+            }
+            _ => false,
+        };
+        if of_undo {
+            // what it did stays done, whatever becomes of taking it back
+            slot.note = super::undo::apply(&mut slot.undo, event).or(slot.note.take());
+        } else {
+            advance(slot, event);
+        }
     }
+}
+
+fn digest_of(effect: Option<&crate::payload::EffectContent>) -> crate::Digest {
+    effect.map_or_else(|| crate::Digest::of(b""), crate::payload::EffectContent::digest)
 }
 
 fn count<T>(items: impl Iterator<Item = T>) -> u32 {
@@ -340,6 +414,8 @@ fn new_slot(iteration: Option<String>, item: Option<Value>) -> SlotView {
         gate: None,
         attempts: Vec::new(),
         output: None,
+        round: 0,
+        undo: None,
         note: None,
     }
 }
@@ -373,6 +449,7 @@ fn advance(slot: &mut SlotView, event: &Event) {
                 artifacts: Vec::new(),
                 files: Vec::new(),
             });
+            note = (slot.round > 1).then(|| format!("round {}", slot.round));
             SlotState::Running
         }
         Body::AttemptSucceeded(done) => {
@@ -397,7 +474,27 @@ fn advance(slot: &mut SlotView, event: &Event) {
                 Some(next) => format!("{}, next {}", failed.message, crate::time::short(next)),
                 None => failed.message.clone(),
             });
-            if failed.retry_at.is_some() { SlotState::Retrying } else { SlotState::Failed }
+            match (failed.retry_at, &failed.then) {
+                (Some(_), _) => SlotState::Retrying,
+                (None, None) => SlotState::Failed,
+                (None, Some(Then::Skip)) => SlotState::Skipped,
+                (None, Some(Then::Ask(gate))) => {
+                    slot.gate = Some(gate.clone());
+                    SlotState::Waiting
+                }
+            }
+        }
+        Body::FailureDecided(decided) => {
+            note = Some(super::describe(event));
+            match decided.decision {
+                FailureDecision::Retry => SlotState::Todo,
+                FailureDecision::Skip => SlotState::Skipped,
+                FailureDecision::Output => {
+                    slot.output.clone_from(&decided.output);
+                    SlotState::Done
+                }
+                FailureDecision::Fail => SlotState::Failed,
+            }
         }
         Body::AttemptUnknown(unknown) => {
             slot.gate = Some(unknown.gate.clone());
@@ -462,6 +559,7 @@ fn advance(slot: &mut SlotView, event: &Event) {
         }
         Body::LeaseGranted(_) => SlotState::Todo,
         Body::StepRepeated(round) => {
+            slot.round = round.round;
             note = Some(format!("round {}", round.round));
             if round.due.is_some() { SlotState::Timer } else { SlotState::Todo }
         }

@@ -14,6 +14,8 @@ pub enum ItemKind {
     Ask,
     /// Did this effect happen? Its outcome is unknown.
     Settle,
+    /// It failed: what does that mean for the run?
+    Decide,
     /// May this effect happen?
     #[serde(untagged)]
     Gate(GateClass),
@@ -27,6 +29,7 @@ impl ItemKind {
             Self::Gate(class) => class.word(),
             Self::Ask => "ASK",
             Self::Settle => "SETTLE",
+            Self::Decide => "DECIDE",
         }
     }
 }
@@ -135,7 +138,7 @@ impl InboxItem {
     pub fn level(&self) -> u8 {
         let base = match self.kind {
             ItemKind::Gate(class) => class.level(),
-            ItemKind::Ask | ItemKind::Settle => 1,
+            ItemKind::Ask | ItemKind::Settle | ItemKind::Decide => 1,
         };
         let hidden = self.effect.as_ref().and_then(|e| e.request.input()).is_some_and(hides);
         if hidden { 3 } else { base }
@@ -159,6 +162,31 @@ pub fn settle_form() -> Vec<Field> {
         optional: false,
         choices: vec!["done".to_owned(), "not_done".to_owned()],
     }]
+}
+
+/// The form by which a person says what a failure means.
+#[must_use]
+pub fn decide_form() -> Vec<Field> {
+    let field = |name: &str, kind, description: &str, choices: &[&str]| Field {
+        name: name.to_owned(),
+        kind,
+        description: Some(description.to_owned()),
+        default: None,
+        optional: choices.is_empty(),
+        choices: choices.iter().map(|choice| (*choice).to_owned()).collect(),
+    };
+    let (text, json) = (crate::definition::FieldType::Text, crate::definition::FieldType::Json);
+    vec![
+        field(
+            "decision",
+            text,
+            "`retry`: another attempt; `skip`: go on without it; `output`: it is done, with the output given here; \
+             `fail`: the step has failed",
+            &["retry", "skip", "output", "fail"],
+        ),
+        field("output", json, "what the step gives, as JSON; only with `output`", &[]),
+        field("comment", text, "what an agent is told for its next attempt; otherwise a note", &[]),
+    ]
 }
 
 fn hides(value: &Value) -> bool {

@@ -8,9 +8,11 @@ mod fold;
 mod inbox;
 mod run;
 mod snapshot;
+mod undo;
 
 pub use describe::{describe, kind_word};
 pub use fold::RunView;
-pub use inbox::{Ask, InboxItem, ItemKind, ItemState, settle_form};
+pub use inbox::{Ask, InboxItem, ItemKind, ItemState, decide_form, settle_form};
 pub use run::{AttemptView, RunItem, RunStatus, SlotState, SlotView, StepView};
 pub use snapshot::{Health, KernelHealth, MemoryUse, Snapshot};
+pub use undo::{UndoState, UndoView};

@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::UndoView;
 use crate::{
     GateId, RunId, StepId,
     event::{ArtifactRef, FailureClass, FileWritten, Usage},
@@ -86,6 +87,9 @@ pub struct StepView {
     pub what: Option<String>,
     /// The steps it needs.
     pub needs: Vec<StepId>,
+    /// It follows when all that are not of `finally` are over.
+    #[serde(default)]
+    pub finally: bool,
     /// Tells whether it has a `for_each` list (known once the list was taken).
     pub expanded: bool,
     /// One entry for a plain step, one for each element of a `for_each` list, in order.
@@ -165,6 +169,12 @@ pub struct SlotView {
     pub attempts: Vec<AttemptView>,
     /// What it gave back.
     pub output: Option<Value>,
+    /// Which round of a repeating step it is in, from 1; 0 while it has not repeated.
+    #[serde(default)]
+    pub round: u32,
+    /// How taking it back stands, once that has begun.
+    #[serde(default)]
+    pub undo: Option<UndoView>,
     /// Why it was skipped, denied, failed or waits.
     pub note: Option<String>,
 }
@@ -203,7 +213,8 @@ impl SlotView {
     /// What all its attempts cost.
     #[must_use]
     pub fn cost(&self) -> Usd {
-        self.attempts.iter().map(AttemptView::cost).sum()
+        let undo = self.undo.as_ref().and_then(|undo| undo.usage.cost_usd.as_deref()).and_then(Usd::parse);
+        self.attempts.iter().map(AttemptView::cost).chain(undo).sum()
     }
 }
 

@@ -14,7 +14,7 @@ use cairn_store_layout::{
     catalog::{Catalog, Spec},
     definition::{Bundle, Problem, parse_workflow},
     event::{Event, GateClass, Origin, RunStarted, Usage},
-    payload::EffectClass,
+    payload::{EffectClass, Purpose},
     view::describe,
 };
 use jiff::{SignedDuration, Timestamp};
@@ -134,6 +134,7 @@ impl Bench {
             step: step.parse().expect("a step id"),
             iteration: iteration.map(str::to_owned),
             attempt,
+            purpose: Purpose::Step,
             outcome,
         })
     }

@@ -66,7 +66,7 @@ proptest! {
                     prop_assert!(bench.ask(&command).is_err());
                 }
                 6 => drop(bench.later(i64::from(pick % 20))),
-                7 if pick % 40 == 0 => drop(bench.ask(&Command::Cancel { by: "p".to_owned(), reason: None })),
+                7 if pick % 40 == 0 => drop(bench.ask(&Command::Cancel { by: "p".to_owned(), reason: None, undo: false })),
                 _ => {}
             }
         }

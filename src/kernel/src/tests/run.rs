@@ -3,6 +3,7 @@
 use cairn_store_layout::{
     GateId,
     event::{Body, FailureClass},
+    payload::Purpose,
 };
 use serde_json::json;
 
@@ -263,7 +264,9 @@ fn an_empty_list_is_done_and_a_doubled_key_is_told() {
 fn canceling_withdraws_what_waits_and_ends_the_run() {
     let mut bench = Bench::new(LETTERS, nothing());
     bench.done("rows", None, rows());
-    bench.ask(&Command::Cancel { by: "ann".to_owned(), reason: Some("wrong ledger".to_owned()) }).expect("canceled");
+    bench
+        .ask(&Command::Cancel { by: "ann".to_owned(), reason: Some("wrong ledger".to_owned()), undo: false })
+        .expect("canceled");
     assert_eq!(bench.state.end(), Some(End::Canceled));
     assert_eq!(approve(&mut bench, "7"), Err(Refusal::RunOver("canceled")));
     assert_eq!(bench.ask(&Command::Advance), Ok(vec![]));
@@ -306,7 +309,7 @@ fn an_approval_that_comes_too_late_is_no_approval() {
 fn a_canceled_run_says_which_effects_were_under_way() {
     let text = "[[step]]\nid = \"send\"\ncall = \"mail.send\"\nwith = { to = \"a\" }\n[[step]]\nid = \"look\"\ncall = \"file.read\"\nwith = { path = \"a\" }";
     let mut bench = Bench::new(text, nothing());
-    bench.ask(&Command::Cancel { by: "ann".to_owned(), reason: None }).unwrap();
+    bench.ask(&Command::Cancel { by: "ann".to_owned(), reason: None, undo: false }).unwrap();
     let told = bench.told();
     assert!(
         told.contains("send attempt.unknown: outcome unknown: the run was canceled while it was under way"),
@@ -373,8 +376,13 @@ fn a_kernel_that_stops_takes_answers_and_begins_nothing() {
         "[[step]]\nid = \"a\"\nrun = [\"x\"]\n[[step]]\nid = \"b\"\nneeds = [\"a\"]\ncall = \"mail.send\"\nwith = { to = \"a\" }",
         nothing(),
     );
-    let report =
-        Command::Report { step: "a".parse().unwrap(), iteration: None, attempt: 1, outcome: succeeded(json!(1)) };
+    let report = Command::Report {
+        step: "a".parse().unwrap(),
+        iteration: None,
+        attempt: 1,
+        purpose: Purpose::Step,
+        outcome: succeeded(json!(1)),
+    };
     let ctx = crate::Context { now: bench.now, entropy: 1, cause: None };
     let events = crate::settle(&mut bench.state, &report, &ctx).unwrap();
     assert_eq!(events.len(), 1, "{events:?}");
