@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use super::{
     context::{Context, Outcome},
     failure::{Failure, exit, plural},
+    repair::{self, Trouble},
     workflow,
 };
 use crate::store::{
@@ -190,6 +191,7 @@ fn of_store(store: &Store, checks: &mut Vec<Check>) {
         ),
         Err(e) => check("repository", Grade::Fail, e.to_string(), "cairn verify"),
     });
+    checks.extend(journal(store));
     checks.extend(Repo::open(root).and_then(|repo| repo.shape()).ok().map(packs));
     checks.push(match workflow::problems(store) {
         Ok(problems) if problems.is_empty() => check("definitions", Grade::Ok, "all can be used", ""),
@@ -199,6 +201,21 @@ fn of_store(store: &Store, checks: &mut Vec<Check>) {
         }
         Err(e) => check("definitions", Grade::Fail, e.message, "check the permissions of the folders"),
     });
+}
+
+/// What the next start would meet; nothing while a kernel runs, whose start met it.
+fn journal(store: &Store) -> Option<Check> {
+    let Ok(KernelHealth::Down) = lock::probe(store.root()) else { return None };
+    Some(match repair::trouble(store) {
+        Ok(Trouble::None) => check("journal", Grade::Ok, "whole", ""),
+        Ok(Trouble::Restorable(entries)) => {
+            let found = format!("{entries} damaged; each byte can be restored from the histories");
+            check("journal", Grade::Warn, found, "start the kernel, which restores them: cairn kernel start")
+        }
+        Ok(Trouble::Lost(error)) => check("journal", Grade::Fail, error.to_string(), "cairn kernel repair"),
+        Ok(Trouble::Rewound(error)) => check("branch", Grade::Fail, error.to_string(), "cairn kernel repair"),
+        Err(failure) => check("journal", Grade::Fail, failure.message, "cairn verify"),
+    })
 }
 
 /// A few times as many as a kernel lets gather: it could not put them together.

@@ -17,6 +17,7 @@ use super::{
     context::{Context, Outcome},
     failure::{Failure, exit, plural},
     host,
+    repair::Repair,
 };
 use crate::store::{
     Store,
@@ -44,6 +45,8 @@ pub enum Kernel {
     Stop,
     /// Put packs together and write the graph of the commits now; a kernel does it by itself, when it is due
     Maintain,
+    /// Tell what keeps the kernel from starting, and go on without what is lost
+    Repair(Repair),
     /// Tell whether a kernel runs (exit code 6 if not)
     Status,
 }
@@ -56,6 +59,7 @@ impl Kernel {
             Self::Start => start(context, &store),
             Self::Stop => stop(context, &store),
             Self::Maintain => maintain(context, &store),
+            Self::Repair(verb) => verb.run(context),
             Self::Status => status(context, &store),
         }
     }

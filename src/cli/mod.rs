@@ -12,6 +12,7 @@ pub mod inbox;
 pub mod init;
 pub mod kernel;
 pub mod mem;
+pub mod repair;
 pub mod run;
 pub mod screen;
 pub mod status;

@@ -113,7 +113,10 @@ impl DriverError {
         match self {
             _ if self.is_full() => "free some space, then start again: `cairn kernel start`",
             Self::Journal(JournalError::Damaged { .. }) => {
-                "look at the damage with `cairn verify`; restore the segment from a backup, or move .cairn/journal aside to go on from the last commit, without what is in no commit yet"
+                "restore .cairn/journal from a backup, or see what is lost and go on without it: `cairn kernel repair`"
+            }
+            Self::Git(GitError::Rewound { .. }) => {
+                "bring the commit back as said above, or, if it was moved on purpose: `cairn kernel repair --accept-loss`"
             }
             Self::Gap { .. } | Self::History { .. } => {
                 "look at the damage with `cairn verify`; `git checkout -- FILE` brings back the last committed state"

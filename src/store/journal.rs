@@ -15,8 +15,10 @@ use cairn_store_layout::{
     paths,
 };
 
+mod guess;
 mod known;
 mod mend;
+mod salvage;
 #[cfg(test)]
 mod tests_mend;
 
@@ -26,7 +28,8 @@ use super::{
 };
 
 pub use known::Known;
-pub use mend::{Mended, Stretch, mend, named, stretches};
+pub use mend::{Mended, Stretch, mend, named, restorable, stretches};
+pub use salvage::{Loss, salvage};
 
 /// Where notes of the journal itself go.
 const NOTE_TO: &str = "journal:";
@@ -133,36 +136,15 @@ impl Journal {
     /// # Errors
     /// As [`Journal::open`].
     pub fn open_with(root: &Path, options: JournalOptions) -> Result<(Self, Recovered), JournalError> {
+        salvage::finish(root)?;
         let dir = root.join(paths::JOURNAL);
         // with its name: a journal that a power cut takes away whole was never durable
         fsutil::create_dirs(&dir).map_err(|e| fail("make the folder of", &dir, e.source))?;
         let numbers = segments(&dir)?;
-        let mut found = Recovered::default();
-        let mut after: Option<(u64, String)> = None;
-        let mut end = 0;
-        for (position, number) in numbers.iter().enumerate() {
-            let relative = paths::segment(*number);
-            let path = root.join(&relative);
-            let bytes = disk::read(&path).map_err(|e| fail("read", &path, e))?;
-            let seen = scan(&bytes, after.as_ref().map(|(n, h)| (*n, h.as_str())));
-            end = seen.end;
-            match seen.tail {
-                Tail::Clean => {}
-                Tail::Damaged { n, offset } => return Err(JournalError::Damaged { path, n, offset }),
-                // only the newest segment can have been under way when the machine stopped
-                Tail::Torn { .. } if position + 1 < numbers.len() => {
-                    let n = seen.entries.last().map_or(after.as_ref().map_or(1, |(n, _)| n + 1), |e| e.n + 1);
-                    return Err(JournalError::Damaged { path, n, offset: seen.end });
-                }
-                Tail::Torn { bytes: torn } => {
-                    let tail = &bytes[seen.end..seen.end + torn];
-                    found.repairs.push(set_aside(root, &relative, seen.end, tail)?);
-                }
-            }
-            if let Some(last) = seen.entries.last() {
-                after = Some((last.n, seen.last_hash.clone()));
-            }
-            found.entries.extend(seen.entries);
+        let Look { entries, after, end, torn } = look(root, &numbers)?;
+        let mut found = Recovered { entries, ..Recovered::default() };
+        if let Some((segment, tail)) = torn {
+            found.repairs.push(set_aside(root, &segment, end, &tail)?);
         }
         let (last, last_hash) = after.unwrap_or((0, ORIGIN.to_owned()));
         let oldest = numbers.first().copied().unwrap_or(1);
@@ -298,6 +280,59 @@ impl Journal {
     fn path(&self) -> PathBuf {
         self.root.join(paths::segment(self.segment))
     }
+}
+
+/// Tells whether something that was acknowledged is damaged. Changes nothing.
+///
+/// # Errors
+/// When the disk refuses.
+pub fn is_damaged(root: &Path) -> Result<bool, JournalError> {
+    let dir = root.join(paths::JOURNAL);
+    if !dir.is_dir() {
+        return Ok(false);
+    }
+    match look(root, &segments(&dir)?) {
+        Ok(_) => Ok(false),
+        Err(JournalError::Damaged { .. }) => Ok(true),
+        Err(error) => Err(error),
+    }
+}
+
+/// What the segments hold.
+struct Look {
+    entries: Vec<Entry>,
+    /// Number and hash of the last entry.
+    after: Option<(u64, String)>,
+    /// Where the trusted bytes of the newest segment end.
+    end: usize,
+    /// What follows them if it is no entry, and in which segment.
+    torn: Option<(String, Vec<u8>)>,
+}
+
+fn look(root: &Path, numbers: &[u64]) -> Result<Look, JournalError> {
+    let mut all = Look { entries: Vec::new(), after: None, end: 0, torn: None };
+    for (position, number) in numbers.iter().enumerate() {
+        let relative = paths::segment(*number);
+        let path = root.join(&relative);
+        let bytes = disk::read(&path).map_err(|e| fail("read", &path, e))?;
+        let seen = scan(&bytes, all.after.as_ref().map(|(n, h)| (*n, h.as_str())));
+        all.end = seen.end;
+        match seen.tail {
+            Tail::Clean => {}
+            Tail::Damaged { n, offset } => return Err(JournalError::Damaged { path, n, offset }),
+            // only the newest segment can have been under way when the machine stopped
+            Tail::Torn { .. } if position + 1 < numbers.len() => {
+                let n = seen.entries.last().map_or(all.after.as_ref().map_or(1, |(n, _)| n + 1), |e| e.n + 1);
+                return Err(JournalError::Damaged { path, n, offset: seen.end });
+            }
+            Tail::Torn { bytes: torn } => all.torn = Some((relative, bytes[seen.end..seen.end + torn].to_vec())),
+        }
+        if let Some(last) = seen.entries.last() {
+            all.after = Some((last.n, seen.last_hash.clone()));
+        }
+        all.entries.extend(seen.entries);
+    }
+    Ok(all)
 }
 
 fn fail(doing: &'static str, path: &Path, source: io::Error) -> JournalError {

@@ -24,6 +24,8 @@ pub const MACHINE: &str = ".cairn/machine";
 pub const KERNEL_LOG: &str = ".cairn/kernel.log";
 /// Segments of the journal.
 pub const JOURNAL: &str = ".cairn/journal";
+/// A journal that is about to take the place of a damaged one.
+pub const JOURNAL_NEW: &str = ".cairn/journal.new";
 /// Folded views, may be deleted.
 pub const VIEWS: &str = ".cairn/views";
 /// Bytes that could not be trusted, set aside with a note.

@@ -2,7 +2,7 @@
 
 use std::{
     path::PathBuf,
-    process::{Command, Stdio},
+    process::{Child, Command, Stdio},
 };
 
 use tempfile::TempDir;
@@ -61,8 +61,39 @@ impl Lab {
         self.run(args, self.home.path())
     }
 
+    /// Starts the program inside the store and does not wait for it.
+    pub(crate) fn spawn(&self, args: &[&str]) -> Child {
+        let quiet = || Stdio::null();
+        self.command(args, &self.store).stdout(quiet()).stderr(quiet()).spawn().expect("the program starts")
+    }
+
+    /// Writes a file of the store.
+    pub(crate) fn write(&self, path: &str, text: &str) {
+        let path = self.store.join(path);
+        std::fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
+        std::fs::write(path, text).expect("written");
+    }
+
+    /// The id of this machine.
+    pub(crate) fn machine(&self) -> String {
+        std::fs::read_to_string(self.store.join(".cairn/machine")).expect("a machine").trim().to_owned()
+    }
+
+    /// This machine's log.
+    pub(crate) fn log(&self) -> String {
+        let months = std::fs::read_dir(self.store.join("log").join(self.machine())).into_iter().flatten().flatten();
+        months.map(|month| std::fs::read_to_string(month.path()).expect("a log")).collect()
+    }
+
     fn run(&self, args: &[&str], dir: &std::path::Path) -> Answer {
-        let output = Command::new(env!("CARGO_BIN_EXE_cairn"))
+        let output = self.command(args, dir).output().expect("the program starts");
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("the program writes UTF-8");
+        Answer { code: output.status.code().unwrap_or(-1), out: text(output.stdout), err: text(output.stderr) }
+    }
+
+    fn command(&self, args: &[&str], dir: &std::path::Path) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_cairn"));
+        command
             .args(args)
             .current_dir(dir)
             .env_clear()
@@ -70,11 +101,8 @@ impl Lab {
             .env("PATH", std::env::var_os("PATH").unwrap_or_default())
             .env("USER", "jo")
             .env("TZ", "UTC")
-            .stdin(Stdio::null())
-            .output()
-            .expect("the program starts");
-        let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("the program writes UTF-8");
-        Answer { code: output.status.code().unwrap_or(-1), out: text(output.stdout), err: text(output.stderr) }
+            .stdin(Stdio::null());
+        command
     }
 }
 

@@ -69,6 +69,12 @@ impl Known {
         }
     }
 
+    /// The line of this number, if the file has one that all copies agree on.
+    pub(super) fn line(&self, path: &str, n: u64) -> Option<&str> {
+        let lines = self.lines.get(path)?.get(&n)?;
+        lines.first().filter(|_| lines.len() == 1).map(String::as_str)
+    }
+
     /// Every file and line that may come next: where `next` knows the file's next record only that one,
     /// else every record before the first that `later` knows.
     pub(super) fn candidates<'a>(

@@ -12,19 +12,12 @@ use std::{
 
 use cairn_store_layout::{
     Digest,
-    journal::{Entry, ORIGIN, Whole, whole_entries},
+    journal::{Whole, whole_entries},
     paths,
 };
 
-use super::{JournalError, Known, fail, known::number, segments};
+use super::{JournalError, Known, fail, guess, known::number, segments};
 use crate::store::{disk, fsutil};
-
-/// Guesses that one stretch is worth.
-const GUESSES_MAX: usize = 400_000;
-/// Guesses that are followed at each place, the likeliest first.
-const BRANCHES: usize = 6;
-/// The longest damaged entry whose every byte is tried.
-const TRIED_BYTES_MAX: usize = 4096;
 
 /// A stretch of damaged entries.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,11 +31,11 @@ pub struct Stretch {
     /// The sequence numbers of the first and last damaged entry.
     pub entries: (u64, u64),
     /// Hash and `syn` of the entry before, if there is one.
-    before: Option<(String, u64)>,
+    pub(super) before: Option<(String, u64)>,
     /// The hash that the last damaged entry had.
-    until: String,
+    pub(super) until: String,
     /// Tells whether `end` is where the next entry begins, so that the lengths must add up to it.
-    exact: bool,
+    pub(super) exact: bool,
 }
 
 /// Entries that were damaged and are whole again.
@@ -91,21 +84,7 @@ pub fn named(root: &Path) -> Result<BTreeSet<String>, JournalError> {
 /// # Errors
 /// [`JournalError::Damaged`] naming the first entry that can not be proven, or when the disk refuses.
 pub fn mend(root: &Path, known: &Known) -> Result<Vec<Mended>, JournalError> {
-    let mut segments = read(root)?;
-    let stretches = find(&segments, root)?;
-    let mut done = Vec::new();
-    for stretch in &stretches {
-        let lost = || damaged(root, stretch.segment, stretch.entries.0, stretch.offset);
-        let index = segments.iter().position(|s| s.number == stretch.segment).ok_or_else(lost)?;
-        let raw = &segments[index].bytes[stretch.offset..stretch.end];
-        let (next, later) = around(&segments, stretch.entries);
-        let text = guessed(stretch, raw, known, next, &later).or_else(|| tried(stretch, raw)).ok_or_else(lost)?;
-        let segment = &mut segments[index];
-        segment.bytes[stretch.offset..stretch.end].fill(0);
-        segment.bytes[stretch.offset..stretch.offset + text.len()].copy_from_slice(&text);
-        segment.whole = whole_entries(&segment.bytes);
-        done.push((stretch, text.len()));
-    }
+    let Proven { segments, done } = proven(root, known)?;
     let mut mended = Vec::new();
     for segment in &segments {
         let parts: Vec<_> = done.iter().filter(|(stretch, _)| stretch.segment == segment.number).collect();
@@ -130,13 +109,48 @@ pub fn mend(root: &Path, known: &Known) -> Result<Vec<Mended>, JournalError> {
     Ok(mended)
 }
 
-struct Segment {
-    number: u64,
-    bytes: Vec<u8>,
-    whole: Vec<Whole>,
+/// How many damaged entries [`mend`] would restore. Changes nothing.
+///
+/// # Errors
+/// As [`mend`].
+pub fn restorable(root: &Path, known: &Known) -> Result<u64, JournalError> {
+    let done = proven(root, known)?.done;
+    Ok(done.iter().map(|(stretch, _)| stretch.entries.1 - stretch.entries.0 + 1).sum())
 }
 
-fn read(root: &Path) -> Result<Vec<Segment>, JournalError> {
+struct Proven {
+    /// As they should be.
+    segments: Vec<Segment>,
+    /// What was put right in them, each with its number of bytes.
+    done: Vec<(Stretch, usize)>,
+}
+
+fn proven(root: &Path, known: &Known) -> Result<Proven, JournalError> {
+    let mut segments = read(root)?;
+    let mut done = Vec::new();
+    for stretch in find(&segments, root)? {
+        let lost = || damaged(root, stretch.segment, stretch.entries.0, stretch.offset);
+        let index = segments.iter().position(|s| s.number == stretch.segment).ok_or_else(lost)?;
+        let raw = &segments[index].bytes[stretch.offset..stretch.end];
+        let (next, later) = around(&segments, stretch.entries);
+        let text = guess::from_lines(&stretch, raw, known, next, &later);
+        let text = text.or_else(|| guess::from_bytes(&stretch, raw)).ok_or_else(lost)?;
+        let segment = &mut segments[index];
+        segment.bytes[stretch.offset..stretch.end].fill(0);
+        segment.bytes[stretch.offset..stretch.offset + text.len()].copy_from_slice(&text);
+        segment.whole = whole_entries(&segment.bytes);
+        done.push((stretch, text.len()));
+    }
+    Ok(Proven { segments, done })
+}
+
+pub(super) struct Segment {
+    pub(super) number: u64,
+    bytes: Vec<u8>,
+    pub(super) whole: Vec<Whole>,
+}
+
+pub(super) fn read(root: &Path) -> Result<Vec<Segment>, JournalError> {
     let mut all = Vec::new();
     for number in segments(&root.join(paths::JOURNAL))? {
         let path = root.join(paths::segment(number));
@@ -237,127 +251,4 @@ fn around(segments: &[Segment], (first, last): (u64, u64)) -> (BTreeMap<String, 
         }
     }
     (next, later)
-}
-
-/// Puts known lines into the stretch until the chain closes.
-fn guessed(
-    stretch: &Stretch,
-    raw: &[u8],
-    known: &Known,
-    next: BTreeMap<String, u64>,
-    later: &BTreeMap<String, u64>,
-) -> Option<Vec<u8>> {
-    let (hash, syn) = match &stretch.before {
-        Some((hash, syn)) => (hash.clone(), *syn),
-        None => (first_hash(stretch, raw)?, stretch.entries.0 - 1),
-    };
-    let mut search = Search { stretch, raw, known, later, left: GUESSES_MAX, text: Vec::new(), next };
-    search.follow(stretch.entries.0, &hash, syn).then_some(search.text)
-}
-
-/// What the first damaged entry says it follows: the oldest entry of a journal may follow anything.
-fn first_hash(stretch: &Stretch, raw: &[u8]) -> Option<String> {
-    if stretch.entries.0 == 1 {
-        return Some(ORIGIN.to_owned());
-    }
-    let text = String::from_utf8_lossy(raw);
-    let hash = text.split_once("\"p\":\"")?.1.split('"').next()?.to_owned();
-    (hash.len() == ORIGIN.len()).then_some(hash)
-}
-
-struct Search<'a> {
-    stretch: &'a Stretch,
-    raw: &'a [u8],
-    known: &'a Known,
-    later: &'a BTreeMap<String, u64>,
-    left: usize,
-    text: Vec<u8>,
-    next: BTreeMap<String, u64>,
-}
-
-struct Guess {
-    to: String,
-    text: String,
-    hash: String,
-    syn: u64,
-    record: Option<u64>,
-    /// How many bytes it shares with what is on the disk, and how many are not zeros there.
-    alike: (usize, usize),
-}
-
-impl Search<'_> {
-    /// Depth first from entry `n`, which follows `p`; `syn` is that of the entry before.
-    fn follow(&mut self, n: u64, p: &str, syn: u64) -> bool {
-        if n > self.stretch.entries.1 {
-            return p == self.stretch.until && (!self.stretch.exact || self.text.len() == self.raw.len());
-        }
-        let mut guesses = self.guesses(n, p, syn);
-        let last = n == self.stretch.entries.1;
-        guesses.retain(|g| !last || g.hash == self.stretch.until);
-        guesses.sort_by_key(|g| std::cmp::Reverse(g.alike.0 * 1_000 / g.alike.1.max(1)));
-        for guess in guesses.into_iter().take(BRANCHES) {
-            let (len, before) = (self.text.len(), guess.record.and_then(|_| self.next.get(&guess.to).copied()));
-            self.text.extend_from_slice(guess.text.as_bytes());
-            if let Some(record) = guess.record {
-                self.next.insert(guess.to.clone(), record + 1);
-            }
-            if self.follow(n + 1, &guess.hash, guess.syn) {
-                return true;
-            }
-            self.text.truncate(len);
-            match before {
-                Some(record) => self.next.insert(guess.to, record),
-                None => self.next.remove(&guess.to),
-            };
-        }
-        false
-    }
-
-    fn guesses(&mut self, n: u64, p: &str, syn: u64) -> Vec<Guess> {
-        let at = self.text.len();
-        let mut guesses = Vec::new();
-        let notes = super::NOTES.iter().map(|note| (super::NOTE_TO, *note));
-        for (to, line) in self.known.candidates(&self.next, self.later).chain(notes) {
-            // it was written with the entry before, or began a group of its own
-            for syn in BTreeSet::from([syn, n - 1]) {
-                if self.left == 0 {
-                    return guesses;
-                }
-                self.left -= 1;
-                let entry = Entry { n, p: p.to_owned(), syn, to: to.to_owned(), line: line.to_owned() };
-                let (text, hash) = entry.encode();
-                let Some(there) = self.raw.get(at..at + text.len()) else { continue };
-                let alike = there.iter().zip(text.as_bytes()).filter(|(a, b)| a == b).count();
-                let could = there.iter().filter(|b| **b != 0).count();
-                let record = number(line);
-                guesses.push(Guess { to: entry.to, text, hash, syn, record, alike: (alike, could) });
-            }
-        }
-        guesses
-    }
-}
-
-/// A single damaged entry, by changing each of its bytes: whatever it was, its hash is known.
-fn tried(stretch: &Stretch, raw: &[u8]) -> Option<Vec<u8>> {
-    let tail = format!(",\"h\":\"{}\"}}\n", stretch.until);
-    let body_len = raw.len().checked_sub(tail.len())?;
-    if !stretch.exact || stretch.entries.0 != stretch.entries.1 || body_len > TRIED_BYTES_MAX {
-        return None;
-    }
-    let mut body = raw[..body_len].to_vec();
-    let fits = |body: &[u8]| Digest::of(body).as_str()[..stretch.until.len()] == stretch.until;
-    let found = fits(&body)
-        || (0..body.len()).any(|at| {
-            let was = body[at];
-            let found = (0..=u8::MAX).any(|byte| {
-                body[at] = byte;
-                fits(&body)
-            });
-            if !found {
-                body[at] = was;
-            }
-            found
-        });
-    body.extend_from_slice(tail.as_bytes());
-    found.then_some(body)
 }

@@ -118,3 +118,52 @@ fn a_torn_tail_is_no_damage_and_a_whole_journal_has_none() {
 fn whole_ends(bytes: &[u8]) -> Vec<usize> {
     cairn_store_layout::journal::whole_entries(bytes).iter().map(|w| w.offset + w.len).collect()
 }
+
+/// The lines that a journal holds for a file.
+fn held(root: &Path, file: &str) -> Vec<String> {
+    let (_, found) = Journal::open(root).unwrap();
+    found.entries.into_iter().filter(|e| e.to == file).map(|e| e.line).collect()
+}
+
+#[test]
+fn accepted_loss_keeps_all_that_follows_without_a_gap_and_tells_the_rest() {
+    let dir = store(40);
+    let good = (held(dir.path(), A), held(dir.path(), B));
+    // nobody has A any more, B is in the work tree
+    std::fs::remove_file(dir.path().join(A)).unwrap();
+    let bad = hurt(dir.path(), |bytes| bytes[2048..2560].fill(0));
+    let loss = salvage(dir.path(), JournalOptions::default(), &known(dir.path()), |_| 0, "t").unwrap();
+    assert_eq!(std::fs::read(dir.path().join(&loss.kept).join("00000001.jsonl")).unwrap(), bad);
+    assert!(loss.entries > 0 && loss.places.len() == 2 && loss.places[1].contains(A), "{loss:?}");
+    let (a, b) = (held(dir.path(), A), held(dir.path(), B));
+    assert_eq!(b, good.1, "the gap is closed from the work tree");
+    assert!(!a.is_empty() && a.len() < good.0.len() && good.0.starts_with(&a), "{} of {}", a.len(), good.0.len());
+    let (mut journal, found) = Journal::open(dir.path()).unwrap();
+    assert!(found.entries[0].n > 120, "numbers are never used twice");
+    journal.append(&[(A, "{\"n\":99}")]).unwrap();
+    assert_eq!(Journal::open(dir.path()).unwrap().1.entries.len(), found.entries.len() + 1);
+}
+
+#[test]
+fn what_is_in_a_commit_is_no_loss() {
+    let dir = store(40);
+    [A, B].iter().for_each(|file| std::fs::remove_file(dir.path().join(file)).unwrap());
+    hurt(dir.path(), |bytes| bytes[..512].fill(0));
+    let in_commit = |file: &str| if file == A { 8 } else { 4 };
+    let loss = salvage(dir.path(), JournalOptions::default(), &known(dir.path()), in_commit, "t").unwrap();
+    assert_eq!(loss.places.len(), 1, "{loss:?}");
+    assert_eq!((held(dir.path(), A).len(), held(dir.path(), B).len()), (72, 36));
+}
+
+#[test]
+fn a_salvage_that_was_cut_short_is_ended_or_undone() {
+    let dir = store(5);
+    let (old, new) = (dir.path().join(paths::JOURNAL), dir.path().join(paths::JOURNAL_NEW));
+    std::fs::create_dir(&new).unwrap();
+    std::fs::write(new.join("00000002.jsonl"), "half").unwrap();
+    assert_eq!(Journal::open(dir.path()).unwrap().1.entries.len(), 15, "the old one is still there");
+    assert!(!new.exists());
+    std::fs::rename(&old, &new).unwrap();
+    assert_eq!(Journal::open(dir.path()).unwrap().1.entries.len(), 15, "the new one takes its place");
+    assert!(!new.exists());
+}
