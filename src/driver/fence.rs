@@ -33,6 +33,15 @@ pub(super) struct Standpoint {
     pub(super) retired: Vec<Retired>,
 }
 
+/// The newest commit that this machine has made or seen, by its mark.
+///
+/// # Errors
+/// When the mark can not be opened.
+pub(super) fn marked(home: &Path, store: &Store, machine: &MachineId) -> Result<Option<CommitHash>, DriverError> {
+    let (_, mark) = MarkFile::open(&identity::mark_file(home, store.id(), machine))?;
+    Ok(mark.filter(|mark| mark.machine == *machine).and_then(|mark| mark.commit))
+}
+
 /// Compares the store with this machine's high-water mark, and gives up the id if it is behind.
 ///
 /// # Errors

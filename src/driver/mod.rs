@@ -9,6 +9,7 @@
 
 mod adopt;
 mod begin;
+mod branch;
 mod clock;
 mod error;
 mod fence;
@@ -45,7 +46,7 @@ pub use world::{Clock, Dispatcher, MakeDispatcher, World};
 use crate::store::{
     Store,
     definitions::{Pinned, Pins},
-    git::{CommitHash, Identity, Repo},
+    git::{self, CommitHash, Identity, Repo},
     identity,
     journal::{self, Journal},
     lock::KernelLock,
@@ -65,6 +66,8 @@ const BACKSTOP: Duration = Duration::from_secs(10);
 const INDEX_COMMITS_MAX: usize = 1_000;
 /// So many passages are written into the vector table even by a kernel of a moment.
 const FLUSH_WAITING: usize = 64;
+/// How often a checkpoint of the branch is moved.
+const CHECKPOINT: Duration = Duration::from_secs(60 * 60);
 /// How long a clean stop waits for attempts that are under way.
 const STOP_GRACE: Duration = Duration::from_secs(10);
 
@@ -157,6 +160,8 @@ struct Driver {
     known: Option<CommitHash>,
     journal: Journal,
     clock: Box<dyn Clock>,
+    /// When a checkpoint was last looked after.
+    checkpointed: Duration,
     runs: BTreeMap<RunId, Live>,
     /// Runs of this machine that can not be followed.
     parked: BTreeMap<RunId, Parked>,
@@ -196,18 +201,25 @@ struct Parked {
 impl Driver {
     fn start(store: Store, lock: KernelLock, world: World) -> Result<Self, DriverError> {
         let machine = identity::ensure_at(&world.home, &store)?;
+        if git::checkpoint::mend_head(store.root())? {
+            tracing::warn!("HEAD was damaged; it names the only branch again");
+        }
         let repo = Repo::open(store.root())?;
         for path in repo.clear_stale_locks()? {
             tracing::warn!(path = %path.display(), "removed a lock that a stopped process left behind");
         }
+        let who = repo.operator().unwrap_or_else(|| Identity::of_machine(machine.as_str()));
+        let gather = |named: &BTreeSet<String>| journal::Known::gather(store.root(), Some(&repo), named);
+        let (journal, recovered) = Journal::open_mending(store.root(), world.journal, gather)?;
+        let marked = fence::marked(&world.home, &store, &machine)?;
+        let recorded: Vec<CommitHash> = recovered.commit().into_iter().chain(marked).collect();
+        let mut clock = world.clock;
+        let restored = repo.restore_branch(&who, clock.now(), &recorded)?;
         let head = repo.head(None)?;
         // a kernel that was killed between its commit and the index left the index behind
         if let Err(error) = repo.catch_up_index(INDEX_COMMITS_MAX) {
             tracing::warn!(%error, "the git index could not be brought up to date; `git status` may show too much");
         }
-        let who = repo.operator().unwrap_or_else(|| Identity::of_machine(machine.as_str()));
-        let gather = |named: &BTreeSet<String>| journal::Known::gather(store.root(), Some(&repo), named);
-        let (journal, recovered) = Journal::open_mending(store.root(), world.journal, gather)?;
         let fence::Standpoint { machine, mark, retired } =
             fence::stand(&world.home, &store, machine, &repo, journal.last())?;
         let memory = Arc::new(Memory::open(store.root(), &machine)?);
@@ -215,7 +227,8 @@ impl Driver {
         crate::store::fsutil::create_dirs(&store.path(&cairn_store_layout::paths::inbox(&machine)))?;
         let mut driver = Self {
             log: MachineLog::default(),
-            clock: world.clock,
+            checkpointed: clock.up(),
+            clock,
             known: head.map(|h| h.commit),
             _lock: lock,
             machine,
@@ -243,6 +256,12 @@ impl Driver {
         };
         driver.introduce()?;
         driver.recover(recovered)?;
+        if let Some(restored) = restored {
+            driver.tell_restored(restored)?;
+        }
+        if driver.repo.checkpoints().is_empty() {
+            driver.checkpoint();
+        }
         driver.set_mark();
         Ok(driver)
     }
@@ -328,6 +347,9 @@ impl Driver {
         if *until == Until::Stopped || self.memory.waiting() >= FLUSH_WAITING {
             self.flush_memory()?;
         }
+        if *until == Until::Stopped {
+            self.checkpoint();
+        }
         self.set_mark();
         self.refresh_index()?;
         Ok(self.served.clone())
@@ -395,6 +417,9 @@ impl Driver {
         }
         self.commit_runs(rest::Which::AtRest)?;
         self.set_mark();
+        if self.clock.up().saturating_sub(self.checkpointed) >= CHECKPOINT {
+            self.checkpoint();
+        }
         if self.memory.flush_due() {
             self.flush_memory()?;
         }

@@ -92,6 +92,7 @@ impl Driver {
         self.served.commits += made.iter().flatten().count() as u64;
         if let Some(newest) = made.into_iter().flatten().next_back() {
             self.known = Some(newest);
+            self.journal.note_commit(&newest);
         }
         Ok(())
     }

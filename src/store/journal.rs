@@ -25,6 +25,7 @@ mod tests_mend;
 use super::{
     disk::{self, DiskFile},
     fsutil,
+    git::CommitHash,
 };
 
 pub use known::Known;
@@ -35,8 +36,11 @@ pub use salvage::{Loss, salvage};
 const NOTE_TO: &str = "journal:";
 /// Carries the chain on when the segments before it are forgotten.
 const CONTINUED: &str = "{\"kind\":\"journal.continued\"}";
-/// Every note there can be.
-const NOTES: [&str; 1] = [CONTINUED];
+
+/// The note that a commit was made. Written with the next entries, so that it costs no sync of its own.
+fn committed(commit: &CommitHash) -> String {
+    format!("{{\"kind\":\"journal.committed\",\"commit\":\"{commit}\"}}")
+}
 
 /// The most entries of one write.
 pub const GROUP_MAX: usize = 256;
@@ -93,6 +97,19 @@ pub struct Recovered {
     pub mended: Vec<Mended>,
 }
 
+impl Recovered {
+    /// The newest commit that the journal knows of.
+    #[must_use]
+    pub fn commit(&self) -> Option<CommitHash> {
+        let notes = self.entries.iter().rev().filter(|entry| entry.to == NOTE_TO);
+        let read = |line: &str| {
+            let note: serde_json::Value = serde_json::from_str(line).ok()?;
+            note.get("commit")?.as_str()?.parse().ok()
+        };
+        notes.into_iter().find_map(|entry| read(&entry.line))
+    }
+}
+
 /// How a journal is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct JournalOptions {
@@ -120,6 +137,7 @@ pub struct Journal {
     last_hash: String,
     durable: u64,
     poisoned: bool,
+    noted: Option<String>,
 }
 
 impl Journal {
@@ -172,6 +190,7 @@ impl Journal {
             last_hash,
             durable: last,
             poisoned: false,
+            noted: None,
         };
         Ok((journal, found))
     }
@@ -204,6 +223,9 @@ impl Journal {
         if self.poisoned {
             return Err(JournalError::Poisoned);
         }
+        let note = self.noted.take();
+        let lines: Vec<(&str, &str)> =
+            note.iter().map(|n| (NOTE_TO, n.as_str())).chain(lines.iter().copied()).collect();
         for group in lines.chunks(GROUP_MAX) {
             if let Err(error) = self.append_group(group) {
                 self.poisoned = true;
@@ -247,6 +269,11 @@ impl Journal {
         Ok(())
     }
 
+    /// Remembers that a commit was made: the next entries are written with a note of it.
+    pub fn note_commit(&mut self, commit: &CommitHash) {
+        self.noted = Some(committed(commit));
+    }
+
     /// The number of the last durable entry; 0 when there never was one.
     #[must_use]
     pub fn last(&self) -> u64 {
@@ -266,7 +293,9 @@ impl Journal {
         if self.offset > 0 {
             self.rotate(0)?;
             // the chain must not be lost with the segments: the first entry of the new one carries it on
-            self.append_group(&[(NOTE_TO, CONTINUED)])?;
+            let noted = self.noted.clone();
+            let noted = noted.as_ref().map(|note| (NOTE_TO, note.as_str()));
+            self.append_group(&Vec::from_iter([(NOTE_TO, CONTINUED)].into_iter().chain(noted)))?;
         }
         while self.oldest < self.segment {
             let path = self.root.join(paths::segment(self.oldest));

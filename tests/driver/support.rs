@@ -41,6 +41,22 @@ impl Bench {
         self
     }
 
+    /// The logs of all machines.
+    pub(crate) fn any_log(&self) -> String {
+        let machines = std::fs::read_dir(self.path("log")).expect("logs").flatten();
+        let months = machines.flat_map(|m| std::fs::read_dir(m.path()).expect("months").flatten());
+        months.map(|month| std::fs::read_to_string(month.path()).expect("a log")).collect()
+    }
+
+    pub(crate) fn has_commit(&self, commit: &str) -> bool {
+        !self.git_fails(&["cat-file", "-e", &format!("{commit}^{{tree}}")])
+    }
+
+    pub(crate) fn git_fails(&self, args: &[&str]) -> bool {
+        let out = std::process::Command::new("git").arg("-C").arg(self.root()).args(args).output().expect("git runs");
+        !out.status.success()
+    }
+
     /// What `cairn verify` finds.
     pub(crate) fn verified(&self) -> Vec<String> {
         store::verify::verify(&self.store).findings.into_iter().map(|f| format!("{}: {}", f.path, f.message)).collect()

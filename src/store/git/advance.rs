@@ -45,14 +45,31 @@ impl Repo {
         self.make_folders(&folder)?;
         let lock = RefLock::acquire(&file)?;
         self.must_be_at(repo, &branch, step.old)?;
+        self.write_ref(lock, &name, &folder, step)
+    }
+
+    fn write_ref(&self, lock: RefLock, name: &str, folder: &Path, step: &Move<'_>) -> Result<()> {
         let text = format!("{}\n", step.new);
         lock.file.write_at(text.as_bytes(), 0).during("write", lock.file.path())?;
         // the name must not become visible before the content it is renamed with is on disk
         lock.file.sync_all().during("sync", lock.file.path())?;
-        self.log_move(&name, step)?;
+        self.log_move(name, step)?;
         self.log_move("HEAD", step)?;
-        lock.publish(&file)?;
-        disk::sync_dir(&folder).during("sync", &folder)
+        lock.publish(&self.git_dir.join(name))?;
+        disk::sync_dir(folder).during("sync", folder)
+    }
+
+    /// Gives a damaged branch its commit again, durably, whatever it names now.
+    ///
+    /// # Errors
+    /// [`GitError::Locked`] when a lock stays held, and when the system refuses.
+    pub(super) fn put_back(&self, branch: &FullName, step: &Move<'_>) -> Result<()> {
+        let name = branch.as_bstr().to_string();
+        let file = self.git_dir.join(&name);
+        let folder = file.parent().unwrap_or(&self.git_dir).to_owned();
+        let _head = RefLock::acquire(&self.git_dir.join("HEAD"))?;
+        self.make_folders(&folder)?;
+        self.write_ref(RefLock::acquire(&file)?, &name, &folder, step)
     }
 
     /// Under the lock nobody moves it any more.

@@ -16,6 +16,7 @@ mod tree;
 mod worktree;
 
 pub mod changes;
+pub mod checkpoint;
 pub mod commit;
 pub mod index;
 pub mod log;
@@ -38,6 +39,7 @@ use std::{
 
 pub use self::{
     changes::{ChangeKind, ChangedPath, Changes},
+    checkpoint::Restored,
     commit::{Change, CommitPlan, Content},
     error::{GitError, Result},
     init::InitOptions,

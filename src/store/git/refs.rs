@@ -153,7 +153,7 @@ impl Repo {
     }
 
     /// Tells whether `known` is `head` or one of its ancestors.
-    fn contains(&self, repo: &gix::Repository, head: ObjectId, known: ObjectId) -> Result<bool> {
+    pub(super) fn contains(&self, repo: &gix::Repository, head: ObjectId, known: ObjectId) -> Result<bool> {
         if head == known {
             return Ok(true);
         }
@@ -167,7 +167,7 @@ impl Repo {
     }
 
     /// The commits that the branch named, oldest first.
-    fn reflog(&self, branch: &FullName) -> Result<Vec<ObjectId>> {
+    pub(super) fn reflog(&self, branch: &FullName) -> Result<Vec<ObjectId>> {
         let path = self.git_dir.join("logs").join(branch.as_bstr().to_string());
         let bytes = match disk::read(&path) {
             Ok(bytes) => bytes,

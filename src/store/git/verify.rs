@@ -89,7 +89,7 @@ impl Repo {
         }
     }
 
-    fn check_tree(
+    pub(super) fn check_tree(
         &self,
         repo: &gix::Repository,
         tree: TreeId,

@@ -118,8 +118,7 @@ impl Search<'_> {
     fn guesses(&mut self, n: u64, p: &str, syn: u64) -> Vec<Guess> {
         let at = self.text.len();
         let mut guesses = Vec::new();
-        let notes = super::NOTES.iter().map(|note| (super::NOTE_TO, *note));
-        for (to, line) in self.known.candidates(&self.next, self.later).chain(notes) {
+        for (to, line) in self.known.candidates(&self.next, self.later) {
             // it was written with the entry before, or began a group of its own
             for syn in BTreeSet::from([syn, n - 1]) {
                 if self.left == 0 {

@@ -17,6 +17,8 @@ use crate::store::{
 
 /// Bytes of files that nothing in the journal names. Those it names are always read.
 const UNNAMED_BYTES_MAX: usize = 64 << 20;
+/// The newest commits that a note may name.
+const COMMITS_MAX: usize = 5_000;
 /// The folders of the files that the journal writes.
 const FOLDERS: [&str; 2] = ["log", paths::RUNS];
 
@@ -24,6 +26,8 @@ const FOLDERS: [&str; 2] = ["log", paths::RUNS];
 #[derive(Debug, Default)]
 pub struct Known {
     lines: BTreeMap<String, BTreeMap<u64, BTreeSet<String>>>,
+    /// Notes of the journal itself, each as it may stand there.
+    notes: Vec<String>,
 }
 
 impl Known {
@@ -32,6 +36,8 @@ impl Known {
     #[must_use]
     pub fn gather(root: &Path, repo: Option<&Repo>, named: &BTreeSet<String>) -> Self {
         let mut known = Self::default();
+        let commits = repo.and_then(|repo| repo.log(None, COMMITS_MAX).ok()).unwrap_or_default();
+        known.notes.extend(commits.iter().map(|entry| super::committed(&entry.commit)));
         let mut committed = named.clone();
         if let Some(changes) = repo.and_then(|repo| repo.changed_under(&FOLDERS).ok()) {
             let lost = changes.paths.into_iter().filter(|c| c.kind != ChangeKind::Added);
@@ -82,14 +88,16 @@ impl Known {
         next: &'a BTreeMap<String, u64>,
         later: &'a BTreeMap<String, u64>,
     ) -> impl Iterator<Item = (&'a str, &'a str)> {
-        self.lines.iter().flat_map(move |(path, of_file)| {
+        let notes = self.notes.iter().map(String::as_str).chain([super::CONTINUED]).map(|note| (super::NOTE_TO, note));
+        let lines = self.lines.iter().flat_map(move |(path, of_file)| {
             let bound = later.get(path).copied().unwrap_or(u64::MAX);
             let range = match next.get(path) {
                 Some(n) => *n..n.saturating_add(1).min(bound).max(*n),
                 None => 0..bound,
             };
             of_file.range(range).flat_map(move |(_, lines)| lines.iter().map(move |l| (path.as_str(), l.as_str())))
-        })
+        });
+        lines.chain(notes)
     }
 }
 

@@ -234,7 +234,8 @@ impl Checker<'_> {
             | Body::RunParked(_)
             | Body::EventReceived(_)
             | Body::TriggerFired(_)
-            | Body::MachineRetired(_) => {
+            | Body::MachineRetired(_)
+            | Body::BranchRestored(_) => {
                 self.finding("wrong_file", format!("`{}` belongs into a machine's log", event.body.kind().0));
             }
         }

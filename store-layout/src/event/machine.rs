@@ -48,6 +48,20 @@ pub struct JournalRepaired {
     pub restored: Option<u64>,
 }
 
+/// The branch was damaged or lost and names a commit again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BranchRestored {
+    /// Its full name.
+    pub branch: String,
+    /// What was found instead, for a person.
+    pub found: String,
+    /// The commit that it names now.
+    pub commit: String,
+    /// A newer commit that was recorded and can not be read any more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lost: Option<String>,
+}
+
 /// The id that this machine had before is given up: what it knew is known to be incomplete. Its runs wait
 /// until they are adopted or canceled.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -16,7 +16,8 @@ pub use gate::{
     AskAnswered, AskOpened, GateApproved, GateClass, GateDenied, GateEdited, GateExpired, GateOpened, RequestWithdrawn,
 };
 pub use machine::{
-    CommandRefused, EventReceived, JournalRepaired, MachineRetired, PassageAdded, RunParked, TriggerFired,
+    BranchRestored, CommandRefused, EventReceived, JournalRepaired, MachineRetired, PassageAdded, RunParked,
+    TriggerFired,
 };
 pub use run::{
     Fired, Origin, Parent, PlannedStep, RunAdopted, RunCanceled, RunFailed, RunMigrated, RunStarted, RunStopping,
@@ -208,4 +209,6 @@ bodies! {
     RunParked(RunParked) = "run.parked"/1;
     /// In a machine's log: the id it had before is given up, because what it knew is incomplete.
     MachineRetired(MachineRetired) = "machine.retired"/1;
+    /// In a machine's log: a damaged branch names a commit again.
+    BranchRestored(BranchRestored) = "branch.restored"/1;
 }

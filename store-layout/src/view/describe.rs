@@ -125,6 +125,10 @@ pub fn describe(event: &Event) -> String {
             }
         },
         Body::RunParked(e) => format!("run {} is parked: {}", e.run.short(), e.message),
+        Body::BranchRestored(e) => {
+            let lost = e.lost.as_ref().map_or(String::new(), |c| format!("; commit {c} can not be read any more"));
+            format!("{} was damaged ({}) and names {} again{lost}", e.branch, e.found, e.commit)
+        }
         Body::MachineRetired(e) => format!("machine {} is retired: {}", e.was, e.message),
         Body::RunAdopted(e) => format!("adopted from machine {} by {}; it belongs to {} now", e.from, e.by, e.machine),
         Body::Unknown { kind, v, .. } => format!("unknown kind `{kind}` v{v}, kept as it is"),
