@@ -52,6 +52,7 @@ impl Driver {
             // anything else is a note of the journal itself, or came with a copy of another machine's store
         }
         runs.extend(self.unfinished()?);
+        self.sweep(&[our_log, format!("{}/{}", paths::PASSAGES, self.machine)])?;
         for run in runs {
             let path = paths::run(&run);
             self.take_up(&run, by_file.get(&path).map_or(&[], Vec::as_slice))?;
@@ -224,6 +225,18 @@ impl Driver {
                 self.taken.insert(path);
             }
         }
+    }
+
+    /// Removes what was being written when a kernel died, from folders that only a kernel writes to.
+    fn sweep(&self, folders: &[String]) -> Result<(), DriverError> {
+        for folder in folders {
+            for entry in fsutil::list(&self.store.path(folder))? {
+                if entry.file_name().to_str().is_some_and(fsutil::is_temporary) {
+                    fsutil::remove(&entry.path())?;
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Runs, of any machine, whose history does not end.

@@ -64,7 +64,10 @@ impl Repo {
     pub fn catch_up_index(&self, commits_max: usize) -> Result<()> {
         let repo = self.local();
         let Some(head) = self.head(None)? else { return Ok(()) };
-        let Some(index) = self.load(&repo)? else { return self.refresh_index([]) };
+        let Some(index) = self.load(&repo)? else { return self.rebuild_index() };
+        if !self.is_whole(&repo)? {
+            return self.rebuild_index();
+        }
         let shown = index.tree().filter(|root| root.num_entries.is_some()).map(|root| root.id);
         if shown == Some(head.tree.0) {
             return Ok(());
@@ -85,6 +88,30 @@ impl Repo {
             next = self.parents(&repo, commit)?.first().copied();
         }
         Ok(())
+    }
+
+    /// Makes the index anew from HEAD, whatever it holds.
+    fn rebuild_index(&self) -> Result<()> {
+        let repo = self.local();
+        let Some(head) = self.head(None)? else { return Ok(()) };
+        let lock = IndexLock::acquire(self)?;
+        lock.publish(&self.rebuilt(&repo, head.tree.0)?)
+    }
+
+    /// Tells whether the index is as it was written: it is never synced, so a power cut may leave a
+    /// part of it that can still be decoded, though git would refuse it.
+    ///
+    /// Not left to the library, which takes an end of zeros for "not hashed".
+    fn is_whole(&self, repo: &gix::Repository) -> Result<bool> {
+        if repo.config_snapshot().boolean("index.skipHash").unwrap_or(false) {
+            return Ok(true);
+        }
+        let path = repo.index_path();
+        let mut bytes = disk::read(&path).during("read", &path)?;
+        let Some(end) = bytes.len().checked_sub(gix::hash::Kind::Sha1.len_in_bytes()) else { return Ok(false) };
+        let hash = bytes.split_off(end);
+        seal(&mut bytes).during("hash", &path)?;
+        Ok(bytes[end..] == hash)
     }
 
     /// Reads the index; `None` when there is none or it cannot be decoded.

@@ -65,8 +65,9 @@ impl Repo {
     /// Removes locks that a dead kernel left, and its unfinished files. Answers what was removed.
     ///
     /// Call it once at start, while holding the kernel's own lock. Ref locks are removed when they
-    /// stay unchanged for a second; the index lock only when it is certain that a kernel made it,
-    /// because an operator's `git commit -a` holds it for as long as the editor is open.
+    /// stay unchanged for a second; the index lock only when it is certain that a kernel made it or
+    /// that its maker died with the machine, because an operator's `git commit -a` holds it for as
+    /// long as the editor is open.
     ///
     /// # Errors
     /// When files cannot be listed or removed.
@@ -89,7 +90,13 @@ impl Repo {
         }
         let scratch = self.scratch()?;
         let index_lock = self.git_dir.join("index.lock");
-        let held = fs::symlink_metadata(&index_lock).ok().map(|meta| (meta.dev(), meta.ino()));
+        let mut held = fs::symlink_metadata(&index_lock).ok().map(|meta| (meta.dev(), meta.ino()));
+        // a power cut may leave the lock and take its other name along
+        if held.is_some() && stamp(&index_lock).is_some_and(|(_, seconds, ..)| seconds < booted()) {
+            disk::unlink(&index_lock).during("remove the stale lock", &index_lock)?;
+            removed.push(index_lock.clone());
+            held = None;
+        }
         for entry in disk::list(&scratch).during("list", &scratch)? {
             let (path, meta) = (entry.path(), entry.metadata().during("read", &entry.path())?);
             // An index lock of ours is a second name of a file in our scratch folder (see `index`).
@@ -100,7 +107,29 @@ impl Repo {
             if meta.is_dir() { disk::remove_tree(&path) } else { disk::unlink(&path) }
                 .during("remove the leftover", &path)?;
         }
+        self.clear_lone_indexes(&mut removed)?;
         Ok(removed)
+    }
+
+    /// A power cut may keep the name of a pack's index and take the pack's: both become durable by one
+    /// sync of their folder, and nothing names what is in them before it. Git looks past such an index.
+    fn clear_lone_indexes(&self, removed: &mut Vec<PathBuf>) -> Result<()> {
+        let home = self.git_dir.join("objects").join("pack");
+        for entry in disk::list(&home).during("list", &home)? {
+            let path = entry.path();
+            if path.extension().is_none_or(|end| end != "idx") || path.with_extension("pack").exists() {
+                continue;
+            }
+            match disk::unlink(&path) {
+                // a repack of git's, which takes both away
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                done => {
+                    done.during("remove the leftover", &path)?;
+                    removed.push(path);
+                }
+            }
+        }
+        Ok(())
     }
 
     /// The branch that HEAD stands for.
@@ -212,6 +241,12 @@ fn find_locks(dir: &Path, found: &mut Vec<PathBuf>) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// When this machine started, in seconds since 1970, by the wall clock as it is now.
+fn booted() -> i64 {
+    use rustix::time::{ClockId, clock_gettime};
+    clock_gettime(ClockId::Realtime).tv_sec - clock_gettime(ClockId::Boottime).tv_sec
 }
 
 fn stamp(path: &Path) -> Option<(u64, i64, i64, u64)> {

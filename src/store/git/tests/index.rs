@@ -113,6 +113,26 @@ fn a_missing_or_broken_index_is_made_anew() {
     store.git_says(&["status", "--porcelain"], " M d/b");
 }
 
+/// A power cut may leave an index whose entries can be read and whose end is zeros or missing.
+#[test]
+fn an_index_that_was_torn_is_made_anew_at_a_start() {
+    let store = Store::new();
+    store.commit(&[("a", "1"), ("d/b", "2"), ("d/e/c", "3")]);
+    store.repo.refresh_index([]).unwrap();
+    let index = store.root().join(".git/index");
+    let whole = std::fs::read(&index).unwrap();
+    for keep in (0..whole.len()).step_by(8) {
+        let mut torn = whole.clone();
+        torn[keep..].fill(0);
+        std::fs::write(&index, torn).unwrap();
+        store.repo.catch_up_index(10).unwrap();
+        assert_eq!(std::fs::read(&index).unwrap().len(), whole.len(), "torn at {keep}");
+        if keep % 64 == 0 {
+            is_clean(&store);
+        }
+    }
+}
+
 #[test]
 fn the_lock_of_a_living_git_is_respected_and_ours_is_recognised() {
     let store = Store::new();
