@@ -71,6 +71,15 @@ test: fmt-check lint walls deny doc lint-lance
 check: fmt-check lint walls
     XDG_STATE_HOME='{{ test_home }}' cargo nextest run --workspace --no-default-features
 
+# power cuts and failing calls at every change to a file, as many as CI tries
+crashpoints:
+    XDG_STATE_HOME='{{ test_home }}' cargo nextest run --package cairn --test crashpoints --no-default-features
+
+# all images of all workloads, more random ones, each cut again; every way to fail at every call (hours)
+crashpoints-long:
+    CAIRN_CRASH_IMAGES=1000000000 CAIRN_CRASH_SUBSETS=32 CAIRN_CRASH_AGAIN=2 CAIRN_FAULT_WAYS=10 \
+    cargo test --package cairn --test crashpoints --no-default-features -- --nocapture
+
 # format the code
 fmt:
     cargo fmt --all
