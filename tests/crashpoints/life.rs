@@ -192,5 +192,5 @@ fn answer(perform: Perform) -> Wake {
     let output = if step.as_str() == "big" { json!({"text": "x".repeat(5_000)}) } else { json!({"ok": true}) };
     let outcome =
         Outcome::Succeeded { output, usage: Usage::default(), artifacts: Vec::new(), files: Vec::new(), passages };
-    Wake::Report(Box::new(Report { run, step, iteration, attempt, outcome }))
+    Wake::Report(Box::new(Report { run, step, iteration, attempt, purpose: effect.purpose, outcome }))
 }

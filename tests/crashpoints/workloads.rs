@@ -150,8 +150,8 @@ fn learn(mut life: Life) -> Lived {
 
 fn cancel(mut life: Life) -> Lived {
     let run = life.start("asks", none())?;
-    life.ask(Verb::RunCancel { run: run.clone(), reason: Some("enough".to_owned()) })?;
-    life.ask(Verb::RunCancel { run, reason: None }).map(drop)
+    life.ask(Verb::RunCancel { run: run.clone(), reason: Some("enough".to_owned()), undo: false })?;
+    life.ask(Verb::RunCancel { run, reason: None, undo: false }).map(drop)
 }
 
 fn timer(mut life: Life) -> Lived {

@@ -100,7 +100,7 @@ impl Repo {
         {
             return Ok(None);
         }
-        let lost = all().find(|id| !self.is_whole(&repo, *id)).map(CommitHash);
+        let lost = all().find(|id| !self.has_its_tree(&repo, *id)).map(CommitHash);
         let new = CommitHash(newest);
         let why = format!("cairn: restored, {}", found.lines().next().unwrap_or_default());
         self.put_back(&branch, &Move { old: from.map(CommitHash), new, who, at, why: &why })?;
@@ -116,7 +116,7 @@ impl Repo {
                 None => true,
                 Some(newest) => repo.has_object(id) && self.contains(repo, id, newest).unwrap_or(false),
             };
-            if better && self.is_whole(repo, id) {
+            if better && self.has_its_tree(repo, id) {
                 newest = Some(id);
             }
         }
@@ -124,7 +124,7 @@ impl Repo {
     }
 
     /// Tells whether a commit can be read with every folder and file of its tree.
-    fn is_whole(&self, repo: &gix::Repository, id: ObjectId) -> bool {
+    fn has_its_tree(&self, repo: &gix::Repository, id: ObjectId) -> bool {
         let tree = self.tree_of_commit(repo, id);
         tree.and_then(|tree| self.check_tree(repo, TreeId(tree), 0, &mut HashSet::new())).is_ok()
     }

@@ -196,15 +196,10 @@ impl RunView {
             let all = self.steps.iter().flat_map(|s| &s.slots).filter_map(|s| s.undo.as_ref());
             all.clone().any(|undo| undo.state == state)
         };
-        if any(SlotState::Running) || any(SlotState::Retrying) {
-            RunStatus::Running
-        } else if undo(UndoState::Running) || undo(UndoState::Retrying) {
-            RunStatus::Running
-        } else if any(SlotState::Waiting) || any(SlotState::Timer) || undo(UndoState::Waiting) {
-            RunStatus::Waiting
-        } else {
-            RunStatus::Running
-        }
+        let works = any(SlotState::Running) || any(SlotState::Retrying);
+        let undoes = undo(UndoState::Running) || undo(UndoState::Retrying);
+        let waits = any(SlotState::Waiting) || any(SlotState::Timer) || undo(UndoState::Waiting);
+        if waits && !works && !undoes { RunStatus::Waiting } else { RunStatus::Running }
     }
 
     /// What the run cost so far.
