@@ -93,7 +93,7 @@ fn check_replay(bench: &Bench) -> Replayed {
     replayed(bench, &bench.history)
 }
 
-fn replayed(bench: &Bench, history: &[Event]) -> Replayed {
+pub(super) fn replayed(bench: &Bench, history: &[Event]) -> Replayed {
     let start = start_of(bench);
     let mut state = State::begin(bench.plan.clone(), &start, history[0].at);
     if let (Some(origin), Some(results)) = (&start.origin, &bench.results) {

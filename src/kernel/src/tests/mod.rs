@@ -2,7 +2,11 @@
 
 mod again;
 mod compile;
+mod crash;
+mod ending;
+mod failing;
 mod replay;
+mod rounds;
 mod run;
 mod schedule;
 mod trigger;
