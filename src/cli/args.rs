@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-use super::{doctor, inbox, init, kernel, mem, run, screen::Color, status, verify, workflow};
+use super::{doctor, effect, event, inbox, init, kernel, mem, run, screen::Color, status, verify, workflow};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -76,6 +76,12 @@ pub enum Verb {
     /// Look at workflow definitions and check them
     #[command(subcommand)]
     Workflow(workflow::Workflow),
+    /// What was asked of the world, and what is known of it
+    #[command(subcommand)]
+    Effect(effect::Effect),
+    /// Tell runs and triggers that something happened
+    #[command(subcommand)]
+    Event(event::Event),
     /// What was learned
     #[command(subcommand)]
     Mem(mem::Mem),

@@ -19,7 +19,7 @@ use cairn_store_layout::{
     paths,
     record::Record,
     time::Span,
-    view::{KernelHealth, RunItem, RunStatus},
+    view::{KernelHealth, RunItem, RunStatus, RunView, SlotState, SlotView},
 };
 use clap::Args;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
@@ -243,7 +243,7 @@ fn to_rest(
             if view.records != last.0 {
                 last = (view.records, Instant::now());
             }
-            let rests = view.status() != RunStatus::Running && !file.exists() && last.1.elapsed() >= STILL;
+            let rests = rests(reader, &view)? && !file.exists() && last.1.elapsed() >= STILL;
             if state.is_some() && (rests || served) {
                 return Ok(Followed { state: State::Applied, item: item(reader, run)? });
             }
@@ -281,6 +281,30 @@ fn to_rest(
         }
         thread::sleep(LOOK);
     }
+}
+
+/// Tells whether a run, and the runs that it waits for, wait for a person or a time.
+fn rests(reader: &Reader, view: &RunView) -> Result<bool, Failure> {
+    if view.status() != RunStatus::Running {
+        return Ok(true);
+    }
+    let slots = || view.steps.iter().flat_map(|step| &step.slots);
+    let moving = |slot: &&SlotView| matches!(slot.state, SlotState::Running | SlotState::Retrying | SlotState::Queued);
+    let mut children = Vec::new();
+    for slot in slots().filter(moving) {
+        match slot.child().filter(|_| slot.state == SlotState::Running) {
+            Some(child) => children.push(child.clone()),
+            None => return Ok(false),
+        }
+    }
+    for child in &children {
+        match reader.view(child)? {
+            Some(child) if !child.status().is_final() && rests(reader, &child)? => {}
+            _ => return Ok(false),
+        }
+    }
+    // without a child it has only just begun, or is between two steps
+    Ok(!children.is_empty())
 }
 
 /// What became of the command, once a kernel took it: it is the cause of a record, or its file is gone.

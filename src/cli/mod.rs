@@ -6,6 +6,8 @@
 pub mod args;
 pub mod context;
 pub mod doctor;
+pub mod effect;
+pub mod event;
 pub mod failure;
 pub mod host;
 pub mod inbox;
@@ -82,6 +84,8 @@ fn dispatch(verb: Option<Verb>, context: &mut Context) -> Outcome {
         Some(Verb::Approve(verb)) => verb.run(context),
         Some(Verb::Deny(verb)) => verb.run(context),
         Some(Verb::Workflow(verb)) => verb.run(context),
+        Some(Verb::Effect(verb)) => verb.run(context),
+        Some(Verb::Event(verb)) => verb.run(context),
         Some(Verb::Mem(verb)) => verb.run(context),
         Some(Verb::Verify(verb)) => verb.run(context),
         Some(Verb::Doctor(verb)) => verb.run(context),

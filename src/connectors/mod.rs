@@ -3,6 +3,7 @@
 //! Each maps its errors to the three failure classes. None of them retries.
 
 mod beneath;
+mod event;
 mod file;
 mod http;
 mod mail;
@@ -21,6 +22,7 @@ pub(crate) async fn call(
     input: &Value,
 ) -> Result<Done, Fault> {
     match &connector.kind {
+        ConnectorKind::Event => event::call(attempt, operation, input).await,
         ConnectorKind::File => file::call(attempt, operation, input).await,
         ConnectorKind::Memory => memory::call(attempt, operation, input).await,
         ConnectorKind::Mail(mail) => mail::call(attempt, mail, operation, input).await,

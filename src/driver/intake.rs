@@ -70,6 +70,10 @@ impl Driver {
                     self.hand_over(path, &id, &run, &Ask::Advance)?
                 }
             }
+            Verb::EventEmit { name, data, run } => {
+                let taken = self.emit(&id, &by, name, data, run)?;
+                taken.map(|()| None).map_err(|(code, message, run)| No { code, message, run })
+            }
             Verb::RunCancel { run, reason, undo } => {
                 // ending a fenced run needs no more than taking it over: nothing of it is carried out
                 self.adopt_run(None, &by, &run)?;

@@ -8,13 +8,17 @@
 //! Direction: command or report -> `decide` -> journal (durable) -> history file -> effects -> commit.
 
 mod adopt;
+mod answers;
 mod begin;
 mod branch;
+mod children;
 mod clock;
 mod error;
+mod events;
 mod fence;
 mod intake;
 mod kernel;
+mod leases;
 mod live;
 mod log;
 mod performers;
@@ -33,7 +37,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use cairn_kernel::{Command, Context, Effect};
+use cairn_kernel::{Command, Context, Effect, Outcome};
 use cairn_memory::Memory;
 use cairn_store_layout::{CommandId, MachineId, RunId};
 use jiff::{SignedDuration, Timestamp};
@@ -53,6 +57,9 @@ use crate::store::{
     mark,
 };
 use adopt::Edits;
+use answers::Answers;
+use children::Families;
+use leases::Leases;
 use live::Live;
 use log::MachineLog;
 use turn::Turn;
@@ -175,6 +182,10 @@ struct Driver {
     memory: Arc<Memory>,
     dispatcher: Box<dyn Dispatcher>,
     turn: Turn,
+    families: Families,
+    leases: Leases,
+    answers: Answers,
+    events: events::Events,
     /// On the way to a clean stop: answers are taken, nothing new begins.
     stopping: bool,
     /// Definitions already compiled, by what pins them.
@@ -244,6 +255,10 @@ impl Driver {
             memory,
             dispatcher,
             turn: Turn::default(),
+            families: Families::default(),
+            leases: Leases::default(),
+            answers: Answers::new(store.root()),
+            events: events::Events::default(),
             stopping: false,
             pinned: BTreeMap::new(),
             edits: Edits::default(),
@@ -317,7 +332,7 @@ impl Driver {
     }
 
     fn next_deadline(&self) -> Option<Timestamp> {
-        self.runs.values().filter_map(|live| live.state.next_deadline()).min()
+        self.runs.values().filter_map(|live| live.state.next_deadline()).chain(self.leases.due()).min()
     }
 
     fn is_done(&mut self, until: &Until) -> Result<bool, DriverError> {
@@ -335,7 +350,7 @@ impl Driver {
             Until::Idle => true,
             Until::AtRest(run) => {
                 let horizon = self.clock.now() + REST;
-                self.runs.get(run).is_none_or(|live| live.state.is_at_rest(horizon))
+                self.rests(run, horizon)
             }
         })
     }
@@ -373,14 +388,33 @@ impl Driver {
         for event in events {
             let effects = cairn_kernel::react(&live.state, &event);
             live.stage(self.store.root(), event, &mut self.turn)?;
-            self.turn.effects.extend(effects);
+            for effect in effects {
+                match effect {
+                    // nothing leaves: whoever is next may be known in the same write
+                    Effect::Acquire(holder, lease) => self.leases.ask(holder, &lease),
+                    Effect::Release(holder) => self.leases.release(&holder),
+                    effect => self.turn.effects.push(effect),
+                }
+            }
         }
+        let (is_over, is_child) = (live.state.end().is_some(), live.view.parent.is_some());
+        if is_over {
+            self.leases.release_run(run);
+        }
+        self.families.stir(run, is_over, is_child);
         Ok(Ok(()))
     }
 
     fn report(&mut self, report: wake::Report) -> Result<(), DriverError> {
         self.dispatcher.reported(&report);
+        self.answer(report)
+    }
+
+    /// Takes in how an attempt came back, whoever says so.
+    fn answer(&mut self, report: wake::Report) -> Result<(), DriverError> {
         let wake::Report { run, step, iteration, attempt, purpose, outcome } = report;
+        let now = self.clock.now();
+        self.answers.heard((run.clone(), step.clone(), iteration.clone(), attempt), &outcome, now);
         let command = Command::Report { step, iteration, attempt, purpose, outcome };
         if let Err(refusal) = self.ask(&run, &command, None)? {
             tracing::info!(%run, %refusal, "a late reply was left aside");
@@ -405,16 +439,34 @@ impl Driver {
 
     /// Makes what was decided durable, shows it, carries it out, and commits what came to rest.
     fn finish_turn(&mut self) -> Result<(), DriverError> {
-        self.write_turn()?;
-        // before an effect leaves: a store that is restored to an earlier state must be told from this one
-        self.set_mark();
-        for effect in std::mem::take(&mut self.turn.effects) {
-            match effect {
-                Effect::Perform(perform) => self.dispatch(perform),
-                Effect::Remember(passage) => self.memory.remember(&[passage]),
-                Effect::Abort(run) => self.dispatcher.abort(&run),
+        loop {
+            // the end of a child and what follows from it for its parent are one write, as is a turn that is free
+            loop {
+                self.settle_families()?;
+                if !self.grant_turns()? {
+                    break;
+                }
+            }
+            self.write_turn()?;
+            // before an effect leaves: a store that is restored to an earlier state must be told from this one
+            self.set_mark();
+            let effects = std::mem::take(&mut self.turn.effects);
+            if effects.is_empty() {
+                break;
+            }
+            for effect in effects {
+                match effect {
+                    Effect::Perform(perform) => self.dispatch(perform)?,
+                    Effect::Child(child) => self.child(child)?,
+                    Effect::Remember(passage) => self.memory.remember(&[passage]),
+                    Effect::Abort(run) => self.dispatcher.abort(&run),
+                    // taken when they were staged
+                    Effect::Acquire(..) | Effect::Release(_) => {}
+                }
             }
         }
+        self.note_rates();
+        self.answers.keep();
         self.commit_runs(rest::Which::AtRest)?;
         self.set_mark();
         if self.clock.up().saturating_sub(self.checkpointed) >= CHECKPOINT {
@@ -426,10 +478,23 @@ impl Driver {
         Ok(())
     }
 
-    fn dispatch(&mut self, perform: cairn_kernel::Perform) {
-        if let Some(live) = self.runs.get(&perform.run) {
-            self.dispatcher.start(perform, &live.pinned);
+    /// Lets an attempt begin whose intent is durable, unless it is too late for it or its answer is known.
+    fn dispatch(&mut self, perform: cairn_kernel::Perform) -> Result<(), DriverError> {
+        let now = self.clock.now();
+        let Some(live) = self.runs.get(&perform.run) else { return Ok(()) };
+        let known = if perform.until.is_some_and(|until| now >= until) {
+            Some(Outcome::Unknown { message: cairn_kernel::TOO_LATE.to_owned() })
+        } else {
+            self.answers.look(&perform, &live.pinned.files, now)
+        };
+        match known {
+            None => self.dispatcher.start(perform, &live.pinned),
+            Some(outcome) => {
+                let cairn_kernel::Perform { run, step, iteration, attempt, effect, .. } = perform;
+                self.answer(wake::Report { run, step, iteration, attempt, purpose: effect.purpose, outcome })?;
+            }
         }
+        Ok(())
     }
 
     /// What a run is pinned to, loaded once for all runs with the same pins.

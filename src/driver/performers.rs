@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
 use cairn_kernel::{Outcome, Perform};
 use cairn_memory::Memory;
 use cairn_store_layout::{
-    RunId, StepId, canonical,
+    MachineId, RunId, StepId, canonical,
     event::ArtifactRef,
     payload::{Purpose, Request},
 };
@@ -41,7 +41,12 @@ pub(super) struct Performers {
 }
 
 impl Performers {
-    pub(super) fn new(store: &Store, memory: Arc<Memory>, wakes: Wakes) -> Result<Self, DriverError> {
+    pub(super) fn new(
+        store: &Store,
+        machine: MachineId,
+        memory: Arc<Memory>,
+        wakes: Wakes,
+    ) -> Result<Self, DriverError> {
         let system = |what| move |source| DriverError::System { what, source };
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
@@ -51,6 +56,7 @@ impl Performers {
             .map_err(system("start the runtime"))?;
         let world = World {
             root: store.root().to_owned(),
+            machine,
             http: effects::client().map_err(|e| system("set up HTTP")(std::io::Error::other(e)))?,
             secrets: Secrets::from_env(),
             memory: Arc::new(StoreMemory(memory)),

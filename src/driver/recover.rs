@@ -200,8 +200,13 @@ impl Driver {
         for entry in entries {
             let Ok(record) = Record::decode(&entry.line, &mut |digest| self.payload(digest)) else { continue };
             self.clock.after(record.event.at);
-            if let Body::CommandRefused(refused) = &record.event.body {
-                self.refused_before(&refused.command);
+            match &record.event.body {
+                Body::CommandRefused(refused) => self.answered_before(&refused.command),
+                Body::EventReceived(event) => {
+                    self.answered_before(event.event.as_str());
+                    self.events.again.push((event.clone(), record.event.at));
+                }
+                _ => {}
             }
             if record.n < committed {
                 continue;
@@ -216,8 +221,8 @@ impl Driver {
         Ok(())
     }
 
-    /// The operator was told no: a file that is still there must not get another answer.
-    fn refused_before(&mut self, command: &str) {
+    /// The log has an answer to it: a file that is still there must not get another one.
+    fn answered_before(&mut self, command: &str) {
         let inbox = paths::inbox(&self.machine);
         for path in [format!("{inbox}/{command}.json"), format!("{inbox}/{command}")] {
             if std::fs::symlink_metadata(self.store.path(&path)).is_ok_and(|m| m.is_file()) {
@@ -316,24 +321,27 @@ impl Driver {
 
     /// Goes on where the world was left: what may be repeated is, what may not is a question.
     fn resume(&mut self) -> Result<(), DriverError> {
+        self.take_up_leases()?;
         let runs: Vec<RunId> = self.runs.keys().cloned().collect();
         for run in runs {
             self.resume_run(&run)?;
             drop(self.ask(&run, &Command::Advance, None)?);
         }
-        Ok(())
+        self.offer_again()?;
+        self.take_up_families()
     }
 
     pub(super) fn resume_run(&mut self, run: &RunId) -> Result<(), DriverError> {
         let Some(live) = self.runs.get(run) else { return Ok(()) };
         for outstanding in cairn_kernel::outstanding(&live.state) {
             match outstanding {
-                Outstanding::Again(perform) => self.dispatch(perform),
+                Outstanding::Again(perform) => self.dispatch(perform)?,
+                Outstanding::Child(child) => self.child(child)?,
                 Outstanding::Lost(p) => {
                     let message = "the kernel stopped while it was under way; it may have happened".to_owned();
                     let outcome = Outcome::Unknown { message };
                     let (step, iteration, attempt, purpose) = (p.step, p.iteration, p.attempt, p.effect.purpose);
-                    self.report(Report { run: run.clone(), step, iteration, attempt, purpose, outcome })?;
+                    self.answer(Report { run: run.clone(), step, iteration, attempt, purpose, outcome })?;
                 }
             }
         }

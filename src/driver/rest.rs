@@ -29,7 +29,7 @@ impl Driver {
         let rested: Vec<RunId> = self
             .runs
             .iter()
-            .filter(|(_, live)| live.is_ahead() && (which == Which::All || live.state.is_at_rest(horizon)))
+            .filter(|(run, live)| live.is_ahead() && (which == Which::All || self.rests(run, horizon)))
             .map(|(run, _)| run.clone())
             .collect();
         let log = self.log.is_ahead().then(|| std::mem::take(&mut self.log.since));

@@ -76,11 +76,14 @@ impl World {
     /// # Errors
     /// When the environment names no home.
     pub(super) fn real(wakes: Wakes) -> Result<Self, DriverError> {
+        let home = identity::state_home()?;
+        let whose = home.clone();
         Ok(Self {
-            home: identity::state_home()?,
+            home,
             clock: Box::new(SystemClock::default()),
             dispatcher: Box::new(move |store, memory| {
-                Ok(Box::new(Performers::new(store, memory.clone(), wakes)?) as Box<dyn Dispatcher>)
+                let machine = identity::ensure_at(&whose, store)?;
+                Ok(Box::new(Performers::new(store, machine, memory.clone(), wakes)?) as Box<dyn Dispatcher>)
             }),
             journal: JournalOptions::default(),
             settled: Duration::from_millis(200),

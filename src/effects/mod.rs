@@ -32,7 +32,7 @@ pub(crate) use secrets::is_reference;
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
 
 use cairn_store_layout::{
-    Digest,
+    Digest, MachineId,
     definition::{Agent, Connector},
     payload::EffectContent,
 };
@@ -42,6 +42,8 @@ use jiff::Timestamp;
 pub struct World {
     /// The store's root. Only what lies below its `files/` folder is read or written.
     pub root: PathBuf,
+    /// The machine, into whose inbox events are put.
+    pub machine: MachineId,
     /// Made by [`client`]: no redirects, no proxy from the environment.
     pub http: reqwest::Client,
     /// Resolves `secret://name`, and hides the values in everything that comes back.

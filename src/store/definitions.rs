@@ -11,7 +11,7 @@ use std::{
 
 use cairn_kernel::Plan;
 use cairn_store_layout::{
-    catalog::Catalog,
+    catalog::{Callee, Catalog, calls},
     definition::{Agent, Bundle, Connector, ConnectorKind, Problem, StepKind, Workflow, parse_workflow},
     paths,
 };
@@ -24,12 +24,16 @@ use super::{
 
 /// The file that defines a workflow, inside its folder.
 pub const WORKFLOW_TOML: &str = "workflow.toml";
+/// The folder of all workflows; a pin of this kind names a tree, any other a file.
+const WORKFLOWS: &str = "workflows/";
 /// How much one workflow's folder may hold.
 const FOLDER_LIMITS: ReadLimits = ReadLimits { files_max: 500, bytes_max: 16 << 20 };
 
 /// Everything a run follows, from its pins.
 #[derive(Debug)]
 pub struct Pinned {
+    /// What it was loaded from.
+    pub pins: Pins,
     /// The compiled workflow.
     pub plan: Arc<Plan>,
     /// The text files of its folder.
@@ -45,7 +49,7 @@ pub struct Pinned {
 pub struct Pins {
     /// Git tree id of `workflows/<name>`.
     pub definition: String,
-    /// Git blob ids by path.
+    /// Git blob ids of agents and connectors by path, and tree ids of the workflows that it starts.
     pub files: BTreeMap<String, String>,
 }
 
@@ -76,14 +80,54 @@ pub fn pin(repo: &Repo, name: &str) -> Result<Pins, PinError> {
         return Err(none());
     }
     let tree = repo.tree_of(&paths::workflow_dir(name), None)?.ok_or_else(none)?;
-    let (workflow, _) = workflow_of(repo, name, &tree)?;
+    let find = |path: &str| {
+        Ok(match path.strip_prefix(WORKFLOWS) {
+            Some(_) => repo.tree_of(path, None)?.map(|tree| tree.to_string()),
+            None => repo.blob_of(path, None)?.map(|blob| blob.to_string()),
+        })
+    };
     let mut files = BTreeMap::new();
+    gather(repo, name, &tree, &find, &mut files)?;
+    Ok(Pins { definition: tree.to_string(), files })
+}
+
+/// Pins the workflow `name` for a run that another one starts, whose pins are `parent`.
+///
+/// # Errors
+/// When the parent is not pinned to such a workflow, or git can not be read.
+pub fn pin_child(repo: &Repo, parent: &BTreeMap<String, String>, name: &str) -> Result<Pins, PinError> {
+    let definition = parent.get(&paths::workflow_dir(name)).ok_or_else(|| PinError::NoSuchWorkflow(name.to_owned()))?;
+    let mut files = BTreeMap::new();
+    gather(repo, name, &tree_id(definition)?, &|path| Ok(parent.get(path).cloned()), &mut files)?;
+    Ok(Pins { definition: definition.clone(), files })
+}
+
+/// Adds what the workflow at `tree` names, and what the workflows that it starts name in turn.
+fn gather(
+    repo: &Repo,
+    name: &str,
+    tree: &TreeId,
+    find: &dyn Fn(&str) -> Result<Option<String>, PinError>,
+    files: &mut BTreeMap<String, String>,
+) -> Result<(), PinError> {
+    let (workflow, _) = workflow_of(repo, name, tree)?;
     for path in named_files(&workflow) {
-        if let Some(blob) = repo.blob_of(&path, None)? {
-            files.insert(path, blob.to_string());
+        if let Some(id) = find(&path)? {
+            files.insert(path, id);
         }
     }
-    Ok(Pins { definition: tree.to_string(), files })
+    for child in calls(&workflow) {
+        let path = paths::workflow_dir(&child);
+        // a second way to it, or a circle, which compiling tells
+        if files.contains_key(&path) || !paths::is_definition_name(&child) {
+            continue;
+        }
+        if let Some(id) = find(&path)? {
+            files.insert(path, id.clone());
+            gather(repo, &child, &tree_id(&id)?, find, files)?;
+        }
+    }
+    Ok(())
 }
 
 /// Loads what `pins` name.
@@ -91,20 +135,27 @@ pub fn pin(repo: &Repo, name: &str) -> Result<Pins, PinError> {
 /// # Errors
 /// When git can not give it, or it can not be followed.
 pub fn load(repo: &Repo, name: &str, pins: &Pins) -> Result<Pinned, PinError> {
-    let tree: TreeId = pins.definition.parse().map_err(|_| PinError::BadPin(pins.definition.clone()))?;
-    let (workflow, files) = workflow_of(repo, name, &tree)?;
+    let (workflow, files) = workflow_of(repo, name, &tree_id(&pins.definition)?)?;
     let mut texts = BTreeMap::new();
+    let mut workflows = BTreeMap::new();
     for (path, id) in &pins.files {
+        if let Some(child) = path.strip_prefix(WORKFLOWS) {
+            let (workflow, _) = workflow_of(repo, child, &tree_id(id)?)?;
+            workflows.insert(child.to_owned(), Callee::of(&workflow));
+            continue;
+        }
         let blob: BlobId = id.parse().map_err(|_| PinError::BadPin(id.clone()))?;
         texts.insert(path.clone(), (text_of(path, &repo.read_blob(&blob)?)?, id.clone()));
     }
-    let parts = Parts::read(&texts);
+    let mut parts = Parts::read(&texts);
+    parts.catalog.workflows = Some(workflows);
     if let Some(problem) = parts.problems.first() {
         return Err(PinError::Problems(vec![problem.clone()]));
     }
     let bundle = Bundle { workflow, files };
     let plan = Plan::compile(&bundle, &parts.catalog, &file_of(name)).map_err(PinError::Problems)?;
     Ok(Pinned {
+        pins: pins.clone(),
         plan: Arc::new(plan),
         files: Arc::new(bundle.files),
         agents: parts.agents,
@@ -130,7 +181,9 @@ impl Parts {
     #[must_use]
     pub fn read(texts: &BTreeMap<String, (String, String)>) -> Self {
         let mut parts = Self { catalog: Catalog::builtin(), ..Self::default() };
-        for (name, kind) in [("file", ConnectorKind::File), ("memory", ConnectorKind::Memory)] {
+        let built_in =
+            [("event", ConnectorKind::Event), ("file", ConnectorKind::File), ("memory", ConnectorKind::Memory)];
+        for (name, kind) in built_in {
             parts.connectors.insert(name.to_owned(), Connector { description: "built in".to_owned(), kind });
         }
         for (path, (text, id)) in texts {
@@ -199,11 +252,23 @@ impl WorkTree {
         }
         let mut parts = Parts::read(&texts);
         parts.problems.extend(problems);
-        let mut workflows = BTreeMap::new();
+        let mut bundles = BTreeMap::new();
         for name in folders_in(root, "workflows")? {
-            let loaded = load_folder(root, &name, &parts.catalog)?;
-            workflows.insert(name, loaded.map(Arc::new));
+            bundles.insert(name.clone(), read_folder(root, &name)?);
         }
+        // a workflow may start another one, so all are read before the first is compiled
+        let callees =
+            bundles.iter().filter_map(|(name, read)| Some((name.clone(), Callee::of(&read.as_ref().ok()?.workflow))));
+        parts.catalog.workflows = Some(callees.collect());
+        let compile = |name: &str, bundle: Bundle| {
+            let plan = Plan::compile(&bundle, &parts.catalog, &file_of(name))?;
+            Ok(Arc::new(LoadedWorkflow { bundle, plan }))
+        };
+        let workflows = bundles.into_iter().map(|(name, read)| {
+            let loaded = read.and_then(|bundle| compile(&name, bundle));
+            (name, loaded)
+        });
+        let workflows = workflows.collect();
         Ok(Self { parts, workflows })
     }
 
@@ -215,7 +280,7 @@ impl WorkTree {
     }
 }
 
-fn load_folder(root: &Path, name: &str, catalog: &Catalog) -> std::io::Result<Result<LoadedWorkflow, Vec<Problem>>> {
+fn read_folder(root: &Path, name: &str) -> std::io::Result<Result<Bundle, Vec<Problem>>> {
     let folder = paths::workflow_dir(name);
     if !paths::is_definition_name(name) {
         let message = format!("`{name}` can not name a workflow: use a letter, then letters, digits, - or _");
@@ -223,11 +288,11 @@ fn load_folder(root: &Path, name: &str, catalog: &Catalog) -> std::io::Result<Re
     }
     let files = files_below(root, &folder)?;
     let inside = files.into_iter().map(|(path, bytes)| (path[folder.len() + 1..].to_owned(), bytes)).collect();
-    Ok(bundle_of(name, &inside).and_then(|(workflow, files)| {
-        let bundle = Bundle { workflow, files };
-        let plan = Plan::compile(&bundle, catalog, &file_of(name))?;
-        Ok(LoadedWorkflow { bundle, plan })
-    }))
+    Ok(bundle_of(name, &inside).map(|(workflow, files)| Bundle { workflow, files }))
+}
+
+fn tree_id(text: &str) -> Result<TreeId, PinError> {
+    text.parse().map_err(|_| PinError::BadPin(text.to_owned()))
 }
 
 fn file_of(name: &str) -> String {
@@ -258,14 +323,17 @@ fn bundle_of(
     Ok((workflow, texts))
 }
 
-/// The agent and connector files that a workflow's steps name.
+/// The agent and connector files that a workflow's steps name, for what they do, undo and look up.
 fn named_files(workflow: &Workflow) -> BTreeSet<String> {
+    let steps = || workflow.steps.iter().chain(&workflow.finally);
+    let kinds = steps().flat_map(|step| std::iter::once(&step.kind).chain(step.undo.as_ref().map(|undo| &undo.kind)));
+    let probes = steps().filter_map(|step| Some(format!("connectors/{}.toml", step.probe.as_ref()?.connector)));
     let name = |kind: &StepKind| match kind {
         StepKind::Agent { agent, .. } => Some(format!("agents/{agent}.toml")),
         StepKind::Call { connector, .. } => Some(format!("connectors/{connector}.toml")),
         _ => None,
     };
-    workflow.steps.iter().filter_map(|s| name(&s.kind)).filter(|p| paths::is_inside(p)).collect()
+    kinds.filter_map(name).chain(probes).filter(|p| paths::is_inside(p)).collect()
 }
 
 /// `agents/writer.toml` is the agent `writer`; anything deeper or of another kind is nothing.

@@ -42,10 +42,18 @@ pub fn submit_at(store: &Store, machine: &MachineId, verb: Verb, by: &str, at: T
     let millis = u64::try_from(at.as_millisecond()).unwrap_or_default();
     let id = CommandId::new(ulid_from(millis, random())).expect("a ulid is a command id");
     let command = Command { schema: SCHEMA.to_owned(), id: id.clone(), at, by: by.to_owned(), verb };
-    let mut text = serde_json::to_string_pretty(&command).expect("a command holds only JSON types");
-    text.push('\n');
-    fsutil::write(&store.path(&paths::command(machine, &id)), text.as_bytes())?;
+    put(store.root(), machine, &command)?;
     Ok(id)
+}
+
+/// Puts a command into the inbox of `machine` below `root`, durably, under the id that it has.
+///
+/// # Errors
+/// As [`submit`].
+pub fn put(root: &Path, machine: &MachineId, command: &Command) -> std::result::Result<(), fsutil::FsError> {
+    let mut text = serde_json::to_string_pretty(command).expect("a command holds only JSON types");
+    text.push('\n');
+    fsutil::write(&root.join(paths::command(machine, &command.id)), text.as_bytes())
 }
 
 /// A file of the inbox as found.
@@ -126,6 +134,7 @@ pub fn read(name: &str, bytes: &[u8]) -> std::result::Result<Command, String> {
     let (names, reason): (Vec<&String>, _) = match &command.verb {
         Verb::MemoryAdd { kind, entity, .. } => (std::iter::once(kind).chain(entity).collect(), None),
         Verb::RunStart { workflow, .. } => (vec![workflow], None),
+        Verb::EventEmit { name, .. } => (vec![name], None),
         Verb::RunCancel { reason, .. }
         | Verb::GateApprove { reason, .. }
         | Verb::GateDeny { reason, .. }
@@ -153,6 +162,7 @@ fn values(verb: &Verb) -> Option<&serde_json::Value> {
     match verb {
         Verb::RunStart { input, .. } | Verb::GateEdit { input, .. } => Some(input),
         Verb::AskAnswer { answer, .. } => Some(answer),
+        Verb::EventEmit { data, .. } => Some(data),
         _ => None,
     }
 }

@@ -1,11 +1,12 @@
 //! What steps may ask for: the agents and operations of a store, as far as the kernel must know them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
-    definition::{Agent, AgentKind, Connector, ConnectorKind},
+    definition::{Agent, AgentKind, Connector, ConnectorKind, Field, HttpOperation, Probe, StepKind, Workflow},
     event::GateClass,
     payload::EffectClass,
+    time::Span,
 };
 
 /// What the kernel must know about one operation or agent.
@@ -22,6 +23,48 @@ pub struct Spec {
     pub adds: BTreeMap<String, String>,
     /// The fields it takes, for built-in operations; absent: its schema, if any, is checked at the call.
     pub takes: Option<Takes>,
+    /// How to find out whether it happened when its reply was lost.
+    pub probe: Option<Probe>,
+    /// For how long the other side remembers our key: later, a repeat could do it a second time.
+    pub dedupe_window: Option<Span>,
+}
+
+impl Spec {
+    /// Something without a file, a schema or a probe.
+    #[must_use]
+    pub fn plain(effect: EffectClass, class: GateClass) -> Self {
+        Self { effect, class, pin: None, adds: BTreeMap::new(), takes: None, probe: None, dedupe_window: None }
+    }
+}
+
+/// What a workflow must know about one that it starts.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Callee {
+    /// The fields of its input.
+    pub input: Vec<Field>,
+    /// The workflows that its own steps start.
+    pub calls: BTreeSet<String>,
+}
+
+impl Callee {
+    /// What is to be known of `workflow`.
+    #[must_use]
+    pub fn of(workflow: &Workflow) -> Self {
+        Self { input: workflow.input.clone(), calls: calls(workflow) }
+    }
+}
+
+/// The workflows that the steps of `workflow` start, compensations included.
+#[must_use]
+pub fn calls(workflow: &Workflow) -> BTreeSet<String> {
+    let kinds = workflow.steps.iter().chain(&workflow.finally);
+    kinds
+        .flat_map(|step| std::iter::once(&step.kind).chain(step.undo.as_ref().map(|undo| &undo.kind)))
+        .filter_map(|kind| match kind {
+            StepKind::Workflow { workflow, .. } => Some(workflow.clone()),
+            _ => None,
+        })
+        .collect()
 }
 
 /// The fields of a built-in operation's input.
@@ -40,13 +83,16 @@ pub struct Catalog {
     pub agents: BTreeMap<String, Spec>,
     /// By connector name, then operation.
     pub connectors: BTreeMap<String, BTreeMap<String, Spec>>,
+    /// The workflows that may be started as steps, by name; absent where they are not known.
+    pub workflows: Option<BTreeMap<String, Callee>>,
 }
 
 impl Catalog {
-    /// A catalog with the built-in connectors `file` and `memory`.
+    /// A catalog with the built-in connectors `event`, `file` and `memory`.
     #[must_use]
     pub fn builtin() -> Self {
         let mut catalog = Self::default();
+        catalog.add_connector("event", &ConnectorKind::Event, None);
         catalog.add_connector("file", &ConnectorKind::File, None);
         catalog.add_connector("memory", &ConnectorKind::Memory, None);
         catalog
@@ -59,21 +105,21 @@ impl Catalog {
             AgentKind::Command(_) | AgentKind::Llm(_) => EffectClass::Read,
         };
         let class = if matches!(agent.kind, AgentKind::Llm(_)) { GateClass::Spend } else { GateClass::Run };
-        self.agents.insert(
-            name.to_owned(),
-            Spec { effect, class, pin: pin.map(str::to_owned), adds: BTreeMap::new(), takes: None },
-        );
+        self.agents.insert(name.to_owned(), Spec { pin: pin.map(str::to_owned), ..Spec::plain(effect, class) });
     }
 
     /// Adds a connector with its operations.
     pub fn add_connector(&mut self, name: &str, kind: &ConnectorKind, pin: Option<&str>) {
-        let spec =
-            |effect, class| Spec { effect, class, pin: pin.map(str::to_owned), adds: BTreeMap::new(), takes: None };
+        let spec = |effect, class| Spec { pin: pin.map(str::to_owned), ..Spec::plain(effect, class) };
         let built_in = |effect, class, required, optional| Spec {
             takes: Some(Takes { required, optional }),
             ..spec(effect, class)
         };
         let operations: Vec<(&str, Spec)> = match kind {
+            // the id of the event derives from the key: emitting it again is emitting it once
+            ConnectorKind::Event => {
+                vec![("emit", built_in(EffectClass::Idempotent, GateClass::Data, &["name"], &["data", "run"]))]
+            }
             ConnectorKind::File => vec![
                 ("list", built_in(EffectClass::Read, GateClass::File, &[], &["path", "suffix"])),
                 ("read", built_in(EffectClass::Read, GateClass::File, &["path"], &[])),
@@ -104,7 +150,12 @@ impl Catalog {
                 vec![("send", Spec { adds, ..built_in(effect, GateClass::Send, required, optional) })]
             }
             ConnectorKind::Http(http) => {
-                http.operations.iter().map(|(n, op)| (n.as_str(), spec(op.effect, op.class))).collect()
+                let declared = |operation: &HttpOperation| Spec {
+                    probe: operation.probe.as_ref().map(|probe| probe.of(name)),
+                    dedupe_window: operation.dedupe_window,
+                    ..spec(operation.effect, operation.class)
+                };
+                http.operations.iter().map(|(n, op)| (n.as_str(), declared(op))).collect()
             }
         };
         let operations = operations.into_iter().map(|(n, s)| (n.to_owned(), s)).collect();

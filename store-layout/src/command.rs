@@ -113,6 +113,18 @@ pub enum Verb {
         /// The fields as filled.
         answer: Value,
     },
+    /// Tell runs and triggers that something happened.
+    #[serde(rename = "event.emit")]
+    EventEmit {
+        /// Its name, see [`is_event_name`].
+        name: String,
+        /// What comes with it.
+        #[serde(default)]
+        data: Value,
+        /// The only run it is for.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        run: Option<RunId>,
+    },
     /// Remember a passage that a person wrote.
     #[serde(rename = "memory.add")]
     MemoryAdd {
@@ -138,7 +150,15 @@ impl Verb {
             Self::GateDeny { .. } => "gate.deny",
             Self::GateEdit { .. } => "gate.edit",
             Self::AskAnswer { .. } => "ask.answer",
+            Self::EventEmit { .. } => "event.emit",
             Self::MemoryAdd { .. } => "memory.add",
         }
     }
+}
+
+/// Tells whether `name` may name an event: a letter, then up to 99 of `a-z 0-9 . _ -`, in lower case.
+#[must_use]
+pub fn is_event_name(name: &str) -> bool {
+    let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'.' | b'_' | b'-');
+    name.len() <= 100 && name.bytes().next().is_some_and(|b| b.is_ascii_lowercase()) && name.bytes().all(plain)
 }

@@ -148,6 +148,30 @@ impl RunId {
     }
 }
 
+impl RunId {
+    /// The child run of the attempt with this idempotency key that began at `at`: the same after every start of
+    /// the kernel, so that a child is never started twice.
+    #[must_use]
+    pub fn child(key: &Digest, attempt: u32, at: jiff::Timestamp) -> Self {
+        Self(derived("child", key, &attempt.to_string(), at))
+    }
+}
+
+impl CommandId {
+    /// The command that the effect with this idempotency key writes; `at` is when its first intent was recorded.
+    #[must_use]
+    pub fn of_effect(key: &Digest, at: jiff::Timestamp) -> Self {
+        Self(derived("command", key, "", at))
+    }
+}
+
+/// A ulid whose time is `at` and whose rest follows from what is given.
+fn derived(what: &str, key: &Digest, which: &str, at: jiff::Timestamp) -> String {
+    let hash = blake3::hash(format!("{what}\n{key}\n{which}").as_bytes());
+    let random = hash.as_bytes()[..16].iter().fold(0_u128, |sum, byte| sum << 8 | u128::from(*byte));
+    ulid_from(u64::try_from(at.as_millisecond()).unwrap_or_default(), random)
+}
+
 impl From<CommandId> for RunId {
     fn from(id: CommandId) -> Self {
         Self(id.0)

@@ -30,6 +30,10 @@ pub const JOURNAL_NEW: &str = ".cairn/journal.new";
 pub const VIEWS: &str = ".cairn/views";
 /// Bytes that could not be trusted, set aside with a note.
 pub const QUARANTINE: &str = ".cairn/quarantine";
+/// What rates have given out; made again from the histories when it is missing.
+pub const RATES: &str = ".cairn/rates.jsonl";
+/// Answers that spare asking again; may be deleted.
+pub const CACHE: &str = ".cairn/cache";
 /// Full-text and vector indices over all passages; may be deleted.
 pub const INDEX: &str = ".cairn/index";
 /// Passages, one folder a machine.

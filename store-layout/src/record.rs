@@ -20,7 +20,7 @@ pub const INLINE_BYTES_MAX: usize = 4096;
 /// The key that marks a spilled value.
 const SPILL: &str = "$artifact";
 /// The fields that hold free values and may be spilled.
-const SPILLABLE: [&str; 7] = ["input", "output", "items", "effect", "evidence", "answer", "form"];
+const SPILLABLE: [&str; 8] = ["input", "output", "items", "effect", "evidence", "answer", "form", "data"];
 
 /// An event with its place in the file.
 #[derive(Debug, Clone, PartialEq)]

@@ -60,7 +60,10 @@ impl Ls {
             .map(|r| {
                 let steps = format!("{}/{}", r.steps_done, r.steps);
                 let (run, status, at) = (r.run.short().to_owned(), r.status.word().to_owned(), screen.time(r.started));
-                vec![run, r.workflow.clone(), status, at, steps, r.cost_usd.clone(), r.note.clone()]
+                let of = r.parent.as_ref().map(|parent| format!("for run {}", parent.short()));
+                let note = of.into_iter().chain((!r.note.is_empty()).then(|| r.note.clone()));
+                let note = note.collect::<Vec<_>>().join("; ");
+                vec![run, r.workflow.clone(), status, at, steps, r.cost_usd.clone(), note]
             })
             .collect();
         screen.table(&["RUN", "WORKFLOW", "STATUS", "STARTED", "STEPS", "COST $", "NOTE"], &rows);

@@ -47,7 +47,7 @@ impl Run {
 }
 
 /// The view of the run that `text` names.
-fn viewed(reader: &Reader, text: &str) -> Result<RunView, Failure> {
+pub(super) fn viewed(reader: &Reader, text: &str) -> Result<RunView, Failure> {
     let run: RunId = reader.resolve_run(text)?;
     let view = reader.view(&run)?;
     view.ok_or_else(|| Failure::not_found(format!("run {run} has no whole record yet")).fix("try again in a moment"))

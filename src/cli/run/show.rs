@@ -36,6 +36,9 @@ impl Show {
         let screen = &mut context.screen;
         screen.heading(&format!("{} {}: {}", view.workflow, view.run, item.status.word()));
         screen.say(format!("started  {} by {}", screen.time_full(view.started), view.by));
+        if let Some(parent) = &view.parent {
+            screen.say(format!("parent   run {}, step {}", parent.run, parent.step));
+        }
         if let Some(ended) = view.ended {
             screen.say(format!("ended    {}", screen.time_full(ended)));
         }
@@ -90,7 +93,9 @@ fn steps(screen: &mut Screen, view: &RunView) {
 fn counts(step: &StepView) -> String {
     let mut words = Vec::new();
     use SlotState as S;
-    for state in [S::Waiting, S::Running, S::Retrying, S::Timer, S::Failed, S::Denied, S::Skipped, S::Done, S::Todo] {
+    for state in
+        [S::Waiting, S::Running, S::Retrying, S::Queued, S::Timer, S::Failed, S::Denied, S::Skipped, S::Done, S::Todo]
+    {
         let count = step.slots.iter().filter(|s| s.state == state).count();
         if count > 0 {
             words.push(format!("{count} {}", state.word().to_lowercase()));

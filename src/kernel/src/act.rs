@@ -113,7 +113,7 @@ impl Pass<'_> {
                 };
                 match &plan.approve {
                     Some(approve) => self.gate(plan, key, scope, approve, effect)?,
-                    None => self.start(plan, slot, effect),
+                    None => self.start_in_turn(plan, slot, scope, effect)?,
                 }
             }
         }

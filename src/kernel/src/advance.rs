@@ -6,8 +6,8 @@ use cairn_store_layout::{
     CommandId,
     definition::Join,
     event::{
-        AttemptFailed, AttemptStarted, Body, Event, FailureClass, GateExpired, StepFailed, StepRepeated, StepSkipped,
-        StepSucceeded, TimerFired,
+        AttemptFailed, AttemptStarted, AttemptUnknown, Body, Event, FailureClass, GateExpired, StepFailed,
+        StepRepeated, StepSkipped, StepSucceeded, TimerFired,
     },
     text::brief,
 };
@@ -18,10 +18,14 @@ use crate::{
     command::Context,
     expr::{ExprError, Template, Value},
     failure,
+    gates::About,
     plan::{PlanRepeat, PlanStep},
     scope::Scope,
     state::{Phase, Slot, State, StepEnd},
 };
+
+/// Why an effect that may be repeated is not repeated any more.
+pub const TOO_LATE: &str = "its idempotency key is older than the other side remembers, so it is not sent again";
 
 /// Returns every fact that follows from the state and the time, one layer deep.
 pub(crate) fn advance(state: &State, ctx: &Context) -> Vec<Event> {
@@ -58,7 +62,7 @@ pub(crate) struct Pass<'a> {
 }
 
 impl<'a> Pass<'a> {
-    fn new(state: &'a State, ctx: &'a Context) -> Self {
+    pub(crate) fn new(state: &'a State, ctx: &'a Context) -> Self {
         let mut due: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
         for (step, slot) in state.agenda.due(ctx.now) {
             due.entry(step).or_default().push(slot);
@@ -77,6 +81,8 @@ impl<'a> Pass<'a> {
             }
         } else if let Some(stop) = self.stop() {
             return self.put_run(stop);
+        } else if !self.is_let_in() {
+            return;
         } else if state.is_draining() {
             return;
         } else {
@@ -137,9 +143,9 @@ impl<'a> Pass<'a> {
             let slot = &this.slots[next];
             let before = self.events.len();
             self.slot((index, next), plan, slot);
-            let started = self.events[before..].iter().any(|e| matches!(e.body, Body::AttemptStarted(_)));
+            let begun = |e: &Event| matches!(e.body, Body::AttemptStarted(_) | Body::LeaseAsked(_));
             // a retry takes the place of its own pause
-            if started && !slot.phase.is_busy() {
+            if self.events[before..].iter().any(begun) && !slot.takes_place() {
                 free -= 1;
             }
         }
@@ -184,9 +190,13 @@ impl<'a> Pass<'a> {
             Phase::Paused { at: due } if now >= *due => self.begin(at.0, plan, slot),
             Phase::Approved => {
                 if let Some(effect) = slot.effect.clone() {
-                    self.start(plan, slot, effect);
+                    let scope = self.scope(at.0, Some(slot));
+                    if let Err(error) = self.start_in_turn(plan, slot, &scope.value(), effect) {
+                        self.fail(plan, key, &error);
+                    }
                 }
             }
+            Phase::Unknown { attempt, .. } => self.probe(at.0, plan, slot, *attempt),
             Phase::Retrying { at, .. } if now >= *at => {
                 if let Some(effect) = slot.effect.clone() {
                     self.start(plan, slot, effect);
@@ -246,8 +256,15 @@ impl<'a> Pass<'a> {
 
     /// The next attempt of a slot.
     pub(crate) fn start(&mut self, plan: &PlanStep, slot: &Slot, effect: cairn_store_layout::payload::EffectContent) {
+        let (key, attempt) = (slot.key.as_deref(), slot.attempts + 1);
         let body = AttemptStarted { key: effect.key(), digest: effect.digest(), effect };
-        self.put(plan, slot.key.as_deref(), Some(slot.attempts + 1), body);
+        self.put(plan, key, Some(attempt), body);
+        let until = slot.first.zip(plan.window()).map(|(first, window)| first + window.0);
+        if until.is_some_and(|until| self.ctx.now >= until) {
+            // recorded as begun and never sent
+            let gate = About::Outcome(attempt).gate(&self.state.run, &plan.id, key);
+            self.put(plan, key, Some(attempt), AttemptUnknown { gate, message: TOO_LATE.to_owned() });
+        }
     }
 
     /// A `for_each` step whose iterations are all over.

@@ -60,12 +60,17 @@ impl State {
         let slot = &this.slots[index];
         let agenda = &mut self.agenda;
         match slot.phase {
+            // whoever has had its turn has its place too
+            Phase::Pending | Phase::Approved if slot.lease.is_some() => set(&mut this.judge, index, add),
             Phase::Pending | Phase::Approved => set(&mut this.want, index, add),
             Phase::Judged => set(&mut this.judge, index, add),
+            Phase::Unknown { .. } if slot.probe.is_none() && self.plan.steps[step].probe.is_some() => {
+                set(&mut this.judge, index, add);
+            }
             Phase::Listening { .. } => set(&mut agenda.listening, at, add),
             _ => {}
         }
-        sum(&mut this.busy, slot.phase.is_busy(), add);
+        sum(&mut this.busy, slot.takes_place(), add);
         sum(&mut this.open, !slot.phase.is_over(), add);
         sum(&mut agenda.awake, slot.keeps_awake(), add);
         sum(&mut agenda.in_flight, matches!(slot.phase, Phase::InFlight { .. }), add);

@@ -1,6 +1,6 @@
 //! What a definition mentions must be there: agents, operations and their fields, files, names.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use cairn_store_layout::{
     catalog::{Spec, Takes},
@@ -66,16 +66,13 @@ impl Compiler<'_> {
                 spec
             }
             // nobody can tell what a program does, so it is never repeated unless the definition says it may be
-            StepKind::Run { .. } => {
-                Spec { effect: EffectClass::Once, class: GateClass::Run, pin: None, adds: BTreeMap::new(), takes: None }
+            StepKind::Run { .. } => Spec::plain(EffectClass::Once, GateClass::Run),
+            // the child's id derives from the attempt: starting it again finds it
+            StepKind::Workflow { workflow, with } => {
+                self.callee(step, workflow, with);
+                Spec::plain(EffectClass::Idempotent, GateClass::Run)
             }
-            _ => Spec {
-                effect: EffectClass::None,
-                class: GateClass::Data,
-                pin: None,
-                adds: BTreeMap::new(),
-                takes: None,
-            },
+            _ => Spec::plain(EffectClass::None, GateClass::Data),
         })
     }
 

@@ -1,7 +1,7 @@
 //! What may be asked of a run, and the answers that are no.
 
 use cairn_store_layout::{
-    CommandId, Digest, GateId, StepId,
+    CommandId, Digest, GateId, RunId, StepId,
     event::{ArtifactRef, FailureClass, FileWritten, Usage},
     passage::Passage,
     payload::Purpose,
@@ -93,6 +93,11 @@ pub enum Command {
         /// The iteration of a `for_each` step; absent: every one.
         iteration: Option<String>,
     },
+    /// Its turn has come: the share that a step, or the run as a whole, asked for is granted.
+    Grant {
+        /// The step and its iteration; absent: the run itself.
+        step: Option<(StepId, Option<String>)>,
+    },
     /// The operator ends the run.
     Cancel {
         /// Who.
@@ -130,6 +135,13 @@ pub enum Outcome {
         files: Vec<FileWritten>,
         /// What is to be remembered.
         passages: Vec<Passage>,
+    },
+    /// The same was asked before, and the answer is still fresh: nothing left.
+    Cached {
+        /// What it gave back then.
+        output: Value,
+        /// The run that asked.
+        from: RunId,
     },
     /// The effect was not done, or its result is not usable.
     Failed {
@@ -200,6 +212,9 @@ pub enum Refusal {
     /// The attempt is not in flight: a late or doubled reply.
     #[error("no such attempt is in flight")]
     NotInFlight,
+    /// Nothing of the run waits for its turn there: a grant that came too late.
+    #[error("nothing waits for its turn there")]
+    NotQueued,
     /// There is nothing to resume or retry.
     #[error("{0}")]
     NothingToDo(String),
@@ -236,6 +251,7 @@ impl Refusal {
             Self::BadAnswer(_) => "bad_answer",
             Self::BadEdit(_) => "bad_edit",
             Self::NotInFlight => "not_in_flight",
+            Self::NotQueued => "not_queued",
             Self::NothingToDo(_) => "nothing_to_do",
             Self::CannotMove(_) => "cannot_move",
             Self::NotListening(_) => "not_listening",

@@ -7,12 +7,14 @@ use cairn_store_layout::{
     catalog::{Catalog, Spec},
     definition::{Approve, ApproveWhen, Bundle, Join, Problem, Step, StepKind, Undo, Wait, nearest},
     event::PlannedStep,
+    payload::EffectClass,
     time::Span,
 };
 
 use crate::{
     check::Sight,
     expr::{ExprError, Template},
+    lease::PlanLease,
     plan::{Action, Parts, PlanApprove, PlanForEach, PlanRepeat, PlanStep, PlanUndo},
     tree::Tree,
     trigger,
@@ -61,7 +63,14 @@ impl<'a> Compiler<'a> {
         let listed = workflow.steps.iter().map(|s| planned(s, false));
         let listed = listed.chain(workflow.finally.iter().map(|s| planned(s, true))).collect();
         let triggers = trigger::compile(workflow, self.file, &mut self.problems);
-        Some(Parts { steps: steps?, main: workflow.steps.len(), output, listed, triggers })
+        let lease = PlanLease::compile(workflow.name.clone(), workflow.concurrency.as_ref(), None, |_, key| {
+            let template = self.read(None, Template::parse(key))?;
+            let sight = Sight { earlier: &BTreeSet::new(), more: &[], finally: false };
+            self.check_names(None, &template.names(), sight);
+            Some(template)
+        });
+        self.circle();
+        Some(Parts { steps: steps?, main: workflow.steps.len(), output, lease, listed, triggers })
     }
 
     /// Compiles the main steps, or those of `finally`, which may mention every one of `main`.
@@ -202,6 +211,15 @@ impl<'a> Compiler<'a> {
         }
         let mut spec = spec?;
         spec.effect = step.effect.unwrap_or(spec.effect);
+        if step.cache.is_some() && !matches!(spec.effect, EffectClass::None | EffectClass::Read) {
+            let message = format!("step `{}` changes something, so an earlier answer can not stand for it", step.id);
+            self.problem(step, "cache", message, Some("`cache` is for effects of class none and read".to_owned()));
+        }
+        let probe = self.probe(step, &spec, sight);
+        let usual = format!("{}/{}", self.bundle.workflow.name, step.id);
+        let lease = PlanLease::compile(usual, step.concurrency.as_ref(), step.rate.as_ref(), |key, text| {
+            self.template(step, key, Some(text), each)
+        });
         Some(PlanStep {
             id: step.id.clone(),
             needs,
@@ -218,6 +236,9 @@ impl<'a> Compiler<'a> {
             schema: step.schema.clone(),
             spec,
             material,
+            lease,
+            cache: step.cache,
+            probe,
         })
     }
 
@@ -338,7 +359,7 @@ impl<'a> Compiler<'a> {
         Some(tree)
     }
 
-    fn read<T>(&mut self, at: Option<(&Step, &str)>, result: Result<T, ExprError>) -> Option<T> {
+    pub(crate) fn read<T>(&mut self, at: Option<(&Step, &str)>, result: Result<T, ExprError>) -> Option<T> {
         match result {
             Ok(value) => Some(value),
             Err(error) => {

@@ -5,7 +5,7 @@ use cairn_store_layout::{
     definition::fill,
     event::{
         AskAnswered, AttemptFailed, AttemptSucceeded, AttemptUnknown, Body, Event, FailureClass, GateApproved,
-        GateDenied, GateEdited, PassageRemembered, SignalReceived, Then,
+        GateDenied, GateEdited, LeaseGranted, PassageRemembered, SignalReceived, Then,
     },
     payload::{EffectContent, Purpose},
     view::settle_form,
@@ -14,12 +14,13 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::{
-    advance::advance,
+    advance::{Pass, advance},
     again, cancel,
     command::{Command, Context, Outcome, Refusal},
     evolve::evolve,
     failure,
     gates::About,
+    probe::{self, Finding},
     signal,
     state::{Asked, Phase, Slot, State},
     undo,
@@ -46,7 +47,7 @@ pub fn decide(state: &State, command: &Command, ctx: &Context) -> Result<Vec<Eve
             match purpose {
                 Purpose::Step => {}
                 Purpose::Undo => return report_undo(state, place, outcome, ctx),
-                Purpose::Probe => return Err(Refusal::NotInFlight),
+                Purpose::Probe => return probed(state, place, outcome, ctx),
             }
             match &slot.phase {
                 Phase::InFlight { attempt: current, .. } if current == attempt => {}
@@ -107,6 +108,18 @@ pub fn decide(state: &State, command: &Command, ctx: &Context) -> Result<Vec<Eve
             let body =
                 SignalReceived { signal: signal.clone(), name: name.clone(), data: data.clone(), by: by.clone() };
             Ok(vec![cancel::of_run(ctx, body)])
+        }
+        Command::Grant { step: None } => {
+            state.lease.as_ref().filter(|lease| lease.granted.is_none()).ok_or(Refusal::NotQueued)?;
+            Ok(vec![cancel::of_run(ctx, LeaseGranted {})])
+        }
+        Command::Grant { step: Some((step, iteration)) } => {
+            let index = state.step_index(step).ok_or(Refusal::NotQueued)?;
+            let slot = state.slot(index, iteration.as_deref()).ok_or(Refusal::NotQueued)?;
+            if !matches!(slot.phase, Phase::Queued { .. }) {
+                return Err(Refusal::NotQueued);
+            }
+            Ok(vec![Place { step: index, slot, attempt: None }.event(state, ctx, LeaseGranted {})])
         }
         Command::Resume => again::resume(state, ctx),
         Command::Retry { step, iteration } => again::retry(state, step.as_ref(), iteration.as_deref(), ctx),
@@ -296,6 +309,17 @@ fn report(state: &State, place: Place<'_>, outcome: &Outcome, ctx: &Context) -> 
             events.push(place.event(state, ctx, body));
             events
         }
+        Outcome::Cached { output, from } => {
+            let body = AttemptSucceeded {
+                output: output.clone(),
+                usage: cairn_store_layout::event::Usage::default(),
+                artifacts: Vec::new(),
+                files: Vec::new(),
+                settled_by: None,
+                cached_from: Some(from.clone()),
+            };
+            vec![place.event(state, ctx, body)]
+        }
         Outcome::Failed { class, code, message, usage, artifacts, retry_after } => {
             let failed = AttemptFailed {
                 class: *class,
@@ -315,6 +339,25 @@ fn report(state: &State, place: Place<'_>, outcome: &Outcome, ctx: &Context) -> 
             vec![place.event(state, ctx, AttemptUnknown { gate, message: message.clone() })]
         }
     }
+}
+
+/// What follows from the answer to a probe.
+fn probed(state: &State, place: Place<'_>, outcome: &Outcome, ctx: &Context) -> Result<Vec<Event>, Refusal> {
+    let attempt = match &place.slot.phase {
+        Phase::Unknown { attempt, .. } if place.attempt == Some(*attempt) && place.slot.is_probing() => *attempt,
+        _ => return Err(Refusal::NotInFlight),
+    };
+    let plan = &state.plan.steps[place.step];
+    // what it sees beside the lost effect is what the step itself saw
+    let scope = Pass::new(state, ctx).scope(place.step, Some(place.slot));
+    let body = match probe::found(plan, place.slot, &scope, outcome).ok_or(Refusal::NotInFlight)? {
+        Finding::Done(done) => Body::from(done),
+        Finding::Open(body) => body,
+        Finding::NotDone(not) if state.stopping.is_some() => AttemptFailed { then: Some(Then::Skip), ..not }.into(),
+        // a failure that may pass: tried again within its bounds
+        Finding::NotDone(not) => failure::follow(state, plan, place.slot, attempt, None, ctx, not).into(),
+    };
+    Ok(vec![place.event(state, ctx, body)])
 }
 
 /// What a person says became of an attempt. `stopping`: one that did not happen is not tried again.

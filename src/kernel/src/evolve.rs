@@ -12,7 +12,9 @@ use crate::{
     cancel,
     expr::{Value, from_json},
     failure,
+    lease::Lease,
     plan::PlanStep,
+    probe::Probing,
     state::{Asked, End, Phase, Slot, State, StepEnd, Stopping},
     undo::Completed,
 };
@@ -37,6 +39,8 @@ pub fn evolve(state: &mut State, event: &Event) {
         }
         Body::RunAdopted(adopted) => state.machine = adopted.machine.clone(),
         Body::SignalReceived(signal) => state.signals.received(signal),
+        Body::LeaseAsked(asked) if event.step.is_none() => state.lease = Some(Lease::asked(asked, event.at)),
+        Body::LeaseGranted(_) if event.step.is_none() => Lease::grant(&mut state.lease, event.at),
         _ => {
             if let Some(step) = event.step.as_ref().and_then(|id| state.step_index(id)) {
                 evolve_step(state, step, event);
@@ -234,6 +238,7 @@ fn evolve_slot(plan: &PlanStep, slot: &mut Slot, event: &Event) {
             slot.effect = Some(start.effect.clone());
             slot.first = slot.first.or(Some(event.at));
             slot.attempts = attempt;
+            (slot.begun, slot.probe) = (Some(event.at), None);
             // a program or a call is bounded by whoever carries it out; a child run is not
             let child = matches!(start.effect.request, Request::Workflow { .. });
             Phase::InFlight { attempt, until: plan.timeout.filter(|_| child).map(|span| event.at + span.0) }
@@ -269,7 +274,22 @@ fn evolve_slot(plan: &PlanStep, slot: &mut Slot, event: &Event) {
             }
             FailureDecision::Fail => Phase::Failed,
         },
-        Body::AttemptUnknown(unknown) => Phase::Unknown { gate: unknown.gate.clone(), attempt },
+        Body::AttemptUnknown(unknown) => {
+            slot.probe = None;
+            Phase::Unknown { gate: unknown.gate.clone(), attempt }
+        }
+        Body::ProbeStarted(_) | Body::ProbeFailed(_) => return Probing::evolve(slot, event),
+        Body::LeaseAsked(asked) => {
+            slot.lease = Some(Lease::asked(asked, event.at));
+            Phase::Queued { approved: slot.phase == Phase::Approved }
+        }
+        Body::LeaseGranted(_) => {
+            Lease::grant(&mut slot.lease, event.at);
+            match slot.phase {
+                Phase::Queued { approved: true } => Phase::Approved,
+                _ => Phase::Pending,
+            }
+        }
         Body::GateOpened(gate) => {
             slot.effect = Some(gate.effect.clone());
             Phase::Gated { gate: gate.gate.clone(), digest: gate.digest.clone(), expires: gate.expires }

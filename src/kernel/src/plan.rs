@@ -7,10 +7,11 @@ use cairn_store_layout::{
     catalog::{Catalog, Spec},
     definition::{Bundle, Field, Join, OnClass, OnFailure, Problem, Retry},
     event::PlannedStep,
+    payload::EffectClass,
     time::Span,
 };
 
-use crate::{compile::Compiler, expr::Template, tree::Tree, trigger::PlanTrigger};
+use crate::{compile::Compiler, expr::Template, lease::PlanLease, probe::PlanProbe, tree::Tree, trigger::PlanTrigger};
 
 /// What a run follows.
 #[derive(Debug)]
@@ -25,6 +26,8 @@ pub struct Plan {
     pub(crate) deadline: Option<Span>,
     /// Some step may mention others that are not over yet, by `join` or in `finally`.
     pub(crate) may_see_open: bool,
+    /// What must be free before a run begins.
+    pub(crate) lease: Option<PlanLease>,
     input: Vec<Field>,
     listed: Vec<PlannedStep>,
     triggers: Vec<PlanTrigger>,
@@ -51,6 +54,18 @@ pub(crate) struct PlanStep {
     /// Digest of the files that its answer depends on beside the request: of the agent or connector, the
     /// prompt, the template and the schema.
     pub(crate) material: Digest,
+    /// What must be free before it begins.
+    pub(crate) lease: Option<PlanLease>,
+    /// For how long an answer to the same request will do.
+    pub(crate) cache: Option<Span>,
+    pub(crate) probe: Option<PlanProbe>,
+}
+
+impl PlanStep {
+    /// For how long the other side remembers the idempotency key.
+    pub(crate) fn window(&self) -> Option<Span> {
+        self.spec.dedupe_window.filter(|_| self.spec.effect == EffectClass::Idempotent)
+    }
 }
 
 #[derive(Debug)]
@@ -100,6 +115,7 @@ pub(crate) struct Parts {
     pub(crate) steps: Vec<PlanStep>,
     pub(crate) main: usize,
     pub(crate) output: Option<Tree>,
+    pub(crate) lease: Option<PlanLease>,
     pub(crate) listed: Vec<PlannedStep>,
     pub(crate) triggers: Vec<PlanTrigger>,
 }
@@ -110,7 +126,7 @@ impl Plan {
     /// # Errors
     /// Everything that would keep a run from being followed to its end, each with its place.
     pub fn compile(bundle: &Bundle, catalog: &Catalog, file: &str) -> Result<Self, Vec<Problem>> {
-        let Parts { steps, main, output, listed, triggers } = Compiler::new(bundle, catalog, file).compile()?;
+        let Parts { steps, main, output, lease, listed, triggers } = Compiler::new(bundle, catalog, file).compile()?;
         let workflow = &bundle.workflow;
         let undoes = steps.iter().any(|step| step.undo.is_some());
         let usual = if undoes { OnFailure::Undo } else { OnFailure::Continue };
@@ -124,6 +140,7 @@ impl Plan {
             steps,
             main,
             output,
+            lease,
             listed,
             triggers,
             places,

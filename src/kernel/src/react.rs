@@ -6,11 +6,14 @@ use cairn_store_layout::{
     Digest, RunId, StepId,
     event::{Body, Event},
     passage::Passage,
-    payload::{EffectClass, EffectContent},
+    payload::{EffectClass, EffectContent, Request},
 };
 use jiff::Timestamp;
 
-use crate::state::{Phase, State};
+use crate::{
+    lease::{Holder, Lease},
+    state::{Phase, Slot, State},
+};
 
 /// Something for the driver to carry out, after the facts it follows from are durable.
 #[derive(Debug, Clone, PartialEq)]
@@ -19,6 +22,12 @@ pub enum Effect {
     Perform(Perform),
     /// Make a passage searchable.
     Remember(Passage),
+    /// Start a child run, or find it, and report its end as the attempt's outcome.
+    Child(Child),
+    /// A share was asked for: grant it when its turn has come.
+    Acquire(Holder, Lease),
+    /// A share is no longer waited for or held.
+    Release(Holder),
     /// Stop every attempt of the run that is under way; nobody waits for them.
     Abort(RunId),
 }
@@ -42,6 +51,29 @@ pub struct Perform {
     pub timeout: Option<Duration>,
     /// When the first intent of this effect was recorded, so that a repeat writes the same bytes.
     pub at: Timestamp,
+    /// Not to be sent from this moment on: the other side may have forgotten the key.
+    pub until: Option<Timestamp>,
+    /// An answer to the same request that is at most so old will do.
+    pub cache: Option<Duration>,
+}
+
+/// A child run to start, or to find.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Child {
+    /// Its id: the same after every restart.
+    pub run: RunId,
+    /// The run that starts it.
+    pub of: RunId,
+    /// The step that starts it.
+    pub step: StepId,
+    /// The iteration of a `for_each` step.
+    pub iteration: Option<String>,
+    /// The attempt that its end answers.
+    pub attempt: u32,
+    /// The workflow, whose version the parent's pins name.
+    pub workflow: String,
+    /// Its input.
+    pub input: serde_json::Value,
 }
 
 /// What was asked of the world and never answered, found after a restart.
@@ -49,6 +81,8 @@ pub struct Perform {
 pub enum Outstanding {
     /// May be done again under the same key.
     Again(Perform),
+    /// A child run: start it, or find it and how it ended.
+    Child(Child),
     /// May have happened and must not be repeated: report it as unknown.
     Lost(Perform),
 }
@@ -56,17 +90,31 @@ pub enum Outstanding {
 /// What follows from a fresh fact. Never called during replay.
 #[must_use]
 pub fn react(state: &State, event: &Event) -> Vec<Effect> {
-    match &event.body {
+    let place = event.step.as_ref().and_then(|id| state.step_index(id)).map(|s| (s, event.iteration.as_deref()));
+    let mut effects = match &event.body {
         Body::AttemptStarted(_) => {
-            let step = event.step.as_ref().and_then(|id| state.step_index(id));
-            let perform = step.and_then(|step| perform(state, step, event.iteration.as_deref()));
-            perform.map(Effect::Perform).into_iter().collect()
+            let child = place.and_then(|(step, iteration)| child(state, step, iteration)).map(Effect::Child);
+            let perform = || place.and_then(|(step, key)| perform(state, step, key)).map(Effect::Perform);
+            child.or_else(perform).into_iter().collect()
+        }
+        Body::ProbeStarted(_) => {
+            let probe = place.and_then(|(step, iteration)| probe(state, step, iteration));
+            probe.map(Effect::Perform).into_iter().collect()
+        }
+        Body::LeaseAsked(asked) => {
+            let lease = Lease { asked: asked.clone(), since: event.at, granted: None };
+            vec![Effect::Acquire(holder(state, event), lease)]
         }
         Body::UndoStarted(_) => perform_undo(state).map(Effect::Perform).into_iter().collect(),
         Body::PassageRemembered(e) => vec![Effect::Remember(e.passage.clone())],
         Body::RunCanceled(_) | Body::RunStopping(_) => vec![Effect::Abort(state.run.clone())],
         _ => Vec::new(),
+    };
+    let slot = place.and_then(|(step, iteration)| state.slot(step, iteration));
+    if slot.is_some_and(|slot| slot.lease.is_some() && slot.phase.is_over()) {
+        effects.push(Effect::Release(holder(state, event)));
     }
+    effects
 }
 
 /// What is in flight according to the history, after a restart.
@@ -77,12 +125,59 @@ pub fn outstanding(state: &State) -> Vec<Outstanding> {
     }
     // what a stopping run had under way is asked for no more: it becomes unknown or is skipped
     let from = if state.stopping.is_some() { state.plan.main } else { 0 };
-    let in_flight = state.slots().filter(|(step, slot)| *step >= from && matches!(slot.phase, Phase::InFlight { .. }));
-    in_flight
-        .filter_map(|(step, slot)| perform(state, step, slot.key.as_deref()))
-        .chain(perform_undo(state))
-        .map(|p| if p.effect.class == EffectClass::Once { Outstanding::Lost(p) } else { Outstanding::Again(p) })
-        .collect()
+    let again_or_lost = |p: Perform| {
+        if p.effect.class == EffectClass::Once { Outstanding::Lost(p) } else { Outstanding::Again(p) }
+    };
+    let asked = |(step, slot): (usize, &Slot)| {
+        let key = slot.key.as_deref();
+        // a probe is of use as long as the question is open
+        if let Some(probe) = probe(state, step, key) {
+            return Some(Outstanding::Again(probe));
+        }
+        if step < from {
+            return None;
+        }
+        child(state, step, key).map(Outstanding::Child).or_else(|| perform(state, step, key).map(again_or_lost))
+    };
+    state.slots().filter_map(asked).chain(perform_undo(state).map(again_or_lost)).collect()
+}
+
+fn holder(state: &State, event: &Event) -> Holder {
+    let step = event.step.clone().map(|step| (step, event.iteration.clone()));
+    Holder { run: state.run.clone(), step }
+}
+
+fn child(state: &State, step: usize, iteration: Option<&str>) -> Option<Child> {
+    let slot = state.slot(step, iteration)?;
+    let (Phase::InFlight { attempt, .. }, Some(effect)) = (&slot.phase, &slot.effect) else { return None };
+    let Request::Workflow { workflow, input } = &effect.request else { return None };
+    Some(Child {
+        run: RunId::child(&effect.key(), *attempt, slot.begun?),
+        of: state.run.clone(),
+        step: state.plan.steps[step].id.clone(),
+        iteration: slot.key.clone(),
+        attempt: *attempt,
+        workflow: workflow.clone(),
+        input: input.clone(),
+    })
+}
+
+fn probe(state: &State, step: usize, iteration: Option<&str>) -> Option<Perform> {
+    let slot = state.slot(step, iteration).filter(|slot| slot.is_probing())?;
+    let Phase::Unknown { attempt, .. } = slot.phase else { return None };
+    let probing = slot.probe.clone()?;
+    Some(Perform {
+        run: state.run.clone(),
+        step: state.plan.steps[step].id.clone(),
+        iteration: slot.key.clone(),
+        attempt,
+        key: probing.effect.key(),
+        effect: probing.effect,
+        timeout: None,
+        at: probing.since,
+        until: None,
+        cache: None,
+    })
 }
 
 fn perform(state: &State, step: usize, iteration: Option<&str>) -> Option<Perform> {
@@ -90,6 +185,7 @@ fn perform(state: &State, step: usize, iteration: Option<&str>) -> Option<Perfor
     let Phase::InFlight { attempt, .. } = slot.phase else { return None };
     let effect = slot.effect.clone()?;
     let plan = &state.plan.steps[step];
+    let first = slot.first?;
     Some(Perform {
         run: state.run.clone(),
         step: plan.id.clone(),
@@ -98,7 +194,9 @@ fn perform(state: &State, step: usize, iteration: Option<&str>) -> Option<Perfor
         key: effect.key(),
         effect,
         timeout: plan.timeout.map(cairn_store_layout::time::Span::std),
-        at: slot.first?,
+        at: first,
+        until: plan.window().map(|window| first + window.0),
+        cache: plan.cache.map(cairn_store_layout::time::Span::std),
     })
 }
 
@@ -117,5 +215,7 @@ fn perform_undo(state: &State) -> Option<Perform> {
         effect,
         timeout: plan.timeout.map(cairn_store_layout::time::Span::std),
         at: this.first()?,
+        until: None,
+        cache: None,
     })
 }

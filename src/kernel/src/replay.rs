@@ -87,7 +87,7 @@ pub fn replay(
             }
             continue;
         }
-        if batch.iter().any(|event| matches!(event.body, Body::Unknown { .. })) {
+        if batch.iter().any(|event| matches!(event.body, Body::Unknown { .. }) || is_finding(&event.body)) {
             batch.iter().for_each(|event| evolve(&mut state, event));
             replayed.untold += batch.len();
         } else {
@@ -102,6 +102,15 @@ pub fn replay(
         at += batch.len();
     }
     replayed
+}
+
+/// What a probe gave is not kept, only what it means: that is taken as it stands.
+fn is_finding(body: &Body) -> bool {
+    match body {
+        Body::AttemptSucceeded(done) => done.settled_by.as_deref() == Some(crate::probe::BY),
+        Body::AttemptFailed(failed) => failed.settled_by.as_deref() == Some(crate::probe::BY),
+        _ => false,
+    }
 }
 
 /// How many events at the head are one answer: those of one moment.
@@ -201,6 +210,11 @@ fn causes(state: &State, batch: &[Event]) -> Vec<(Command, u64)> {
             all.push((Command::Signal { signal, name, data, by }, 0));
         }
         Body::FailureDecided(e) => all.extend(decided(state, outcome, e)),
+        Body::LeaseGranted(_) => {
+            let step = outcome.step.clone().map(|step| (step, outcome.iteration.clone()));
+            all.push((Command::Grant { step }, 0));
+        }
+        Body::ProbeFailed(e) => all.extend(reported(outcome, Outcome::Unknown { message: e.message.clone() }, 0)),
         Body::AttemptStarted(_) if first.cause.is_some() => {
             all.push((Command::Resume, 0));
             all.push((Command::Retry { step: None, iteration: None }, 0));
@@ -209,6 +223,11 @@ fn causes(state: &State, batch: &[Event]) -> Vec<(Command, u64)> {
         }
         Body::AttemptSucceeded(e) => match &e.settled_by {
             Some(by) => all.extend(settled(state, outcome, "done", by)),
+            None if e.cached_from.is_some() => {
+                let from = e.cached_from.clone();
+                let cached = |from| Outcome::Cached { output: e.output.clone(), from };
+                all.extend(from.and_then(|from| reported(outcome, cached(from), 0)));
+            }
             None => all.extend(reported(
                 outcome,
                 Outcome::Succeeded {
@@ -303,6 +322,7 @@ fn reported(event: &Event, outcome: Outcome, entropy: u64) -> Option<(Command, u
     let (step, iteration, attempt) = (event.step.clone()?, event.iteration.clone(), event.attempt?);
     let purpose = match event.body {
         Body::UndoSucceeded(_) | Body::UndoFailed(_) | Body::UndoUnknown(_) => Purpose::Undo,
+        Body::ProbeFailed(_) => Purpose::Probe,
         _ => Purpose::Step,
     };
     Some((Command::Report { step, iteration, attempt, purpose, outcome }, entropy))

@@ -8,12 +8,15 @@ use std::{
 use cairn_store_layout::{
     CommandId, Digest, GateId, MachineId, RunId, StepId,
     definition::{Field, OnFailure},
-    event::{RunStarted, StopCause},
+    event::{Parent, RunStarted, StopCause},
     payload::{EffectContent, Request},
 };
 use jiff::Timestamp;
 
-use crate::{agenda::Agenda, expr::Value, plan::Plan, reuse::Reuse, scope::Known, signal::Signals, undo::Completed};
+use crate::{
+    agenda::Agenda, expr::Value, lease::Lease, plan::Plan, probe::Probing, reuse::Reuse, scope::Known, signal::Signals,
+    undo::Completed,
+};
 
 /// One run.
 #[derive(Debug, Clone)]
@@ -48,6 +51,8 @@ pub struct State {
     pub(crate) as_of: Option<Timestamp>,
     /// Ordinals that effects had before the run moved to another definition: no key is used for another content.
     pub(crate) used: BTreeMap<(StepId, Option<String>), u32>,
+    /// The share of the workflow's `concurrency`, once it was asked for.
+    pub(crate) lease: Option<Lease>,
 }
 
 /// How a run ended.
@@ -106,7 +111,7 @@ pub(crate) struct StepState {
     pub(crate) message: Option<String>,
     /// Slots that want to begin.
     pub(crate) want: BTreeSet<usize>,
-    /// Slots whose round is over, to be judged.
+    /// Slots to be looked at in any case: a round is over, a turn has come, a probe is to be sent.
     pub(crate) judge: BTreeSet<usize>,
     /// Slots that take a place of `max_parallel`.
     pub(crate) busy: usize,
@@ -155,6 +160,12 @@ pub(crate) struct Slot {
     pub(crate) comment: Option<String>,
     /// The number of the last attempt to take it back.
     pub(crate) undo_attempt: u32,
+    /// When the latest attempt began.
+    pub(crate) begun: Option<Timestamp>,
+    /// Its share, once it was asked for.
+    pub(crate) lease: Option<Lease>,
+    /// The probe of its latest attempt.
+    pub(crate) probe: Option<Probing>,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -166,6 +177,10 @@ pub(crate) enum Phase {
         expires: Option<Timestamp>,
     },
     Approved,
+    /// Waits for its turn; `approved`: its gate is behind it.
+    Queued {
+        approved: bool,
+    },
     /// `until`: when the kernel itself ends it; only for attempts that nobody else bounds.
     InFlight {
         attempt: u32,
@@ -214,7 +229,10 @@ impl Phase {
 
     /// Takes a place of `max_parallel`: a pause keeps the place of what it is a pause of.
     pub(crate) fn is_busy(&self) -> bool {
-        matches!(self, Self::InFlight { .. } | Self::Retrying { .. } | Self::Judged | Self::Paused { .. })
+        matches!(
+            self,
+            Self::InFlight { .. } | Self::Retrying { .. } | Self::Judged | Self::Paused { .. } | Self::Queued { .. }
+        )
     }
 
     /// When time alone changes it, and whether a run that waits for that moment alone is at rest until
@@ -245,7 +263,26 @@ impl Slot {
             base: 0,
             comment: None,
             undo_attempt: 0,
+            begun: None,
+            lease: None,
+            probe: None,
         }
+    }
+
+    /// Tells whether it takes one of the places of `max_parallel`: its turn, waited for or come, keeps the place.
+    pub(crate) fn takes_place(&self) -> bool {
+        self.phase.is_busy() || (self.lease.is_some() && !self.phase.is_over())
+    }
+
+    /// Tells whether a probe is under way.
+    pub(crate) fn is_probing(&self) -> bool {
+        matches!(self.phase, Phase::Unknown { .. }) && self.probe.as_ref().is_some_and(|probe| !probe.over)
+    }
+
+    /// Tells whether it waits for a child run.
+    pub(crate) fn awaits_child(&self) -> bool {
+        let is_child = |effect: &EffectContent| matches!(effect.request, Request::Workflow { .. });
+        matches!(self.phase, Phase::InFlight { .. }) && self.effect.as_ref().is_some_and(is_child)
     }
 
     /// Tells whether an attempt is under way that the driver carries out itself: a run that waits for
@@ -253,10 +290,8 @@ impl Slot {
     pub(crate) fn keeps_awake(&self) -> bool {
         match self.phase {
             Phase::Approved | Phase::Judged => true,
-            Phase::InFlight { .. } => {
-                !self.effect.as_ref().is_some_and(|effect| matches!(effect.request, Request::Workflow { .. }))
-            }
-            _ => false,
+            Phase::InFlight { .. } => !self.awaits_child(),
+            _ => self.is_probing(),
         }
     }
 
@@ -295,6 +330,7 @@ impl State {
             reuse: None,
             as_of: start.origin.as_ref().and_then(|origin| origin.as_of),
             used: BTreeMap::new(),
+            lease: None,
         }
     }
 
@@ -334,8 +370,8 @@ impl State {
         self.end.is_none() && self.plan.listens_to(name)
     }
 
-    /// Tells whether the run is over, or waits for nothing but a person, an event, a child run, or a time
-    /// after `horizon`.
+    /// Tells whether the run is over, or waits for nothing but a person, an event, its turn, a child run, or a
+    /// time after `horizon`.
     #[must_use]
     pub fn is_at_rest(&self, horizon: Timestamp) -> bool {
         if self.end.is_some() {
@@ -355,6 +391,14 @@ impl State {
         let own = if self.is_draining() { None } else { self.agenda.next() };
         let undo = self.undoing().and_then(Completed::due);
         [own, undo, self.deadline()].into_iter().flatten().min()
+    }
+
+    /// Tells whether the attempt that started a child run still waits for its end.
+    #[must_use]
+    pub fn awaits(&self, parent: &Parent) -> bool {
+        let slot = self.step_index(&parent.step).and_then(|step| self.slot(step, parent.iteration.as_deref()));
+        let here = |slot: &Slot| matches!(slot.phase, Phase::InFlight { attempt, .. } if attempt == parent.attempt);
+        self.end.is_none() && slot.is_some_and(|slot| slot.awaits_child() && here(slot))
     }
 
     /// How many steps there are, and how many are over.

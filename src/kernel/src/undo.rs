@@ -245,6 +245,10 @@ pub(crate) fn report(state: &State, this: &Completed, attempt: u32, outcome: &Ou
         Outcome::Succeeded { output, usage, .. } => {
             UndoSucceeded { output: output.clone(), usage: usage.clone(), settled_by: None }.into()
         }
+        // what takes something back is never answered from memory; were it, it would be done
+        Outcome::Cached { output, .. } => {
+            UndoSucceeded { output: output.clone(), usage: Default::default(), settled_by: None }.into()
+        }
         Outcome::Failed { class, code, message, retry_after, .. } => {
             let tried = failure::Tried { attempt: attempt - this.base, first: this.first };
             let again = *class == FailureClass::Soft;

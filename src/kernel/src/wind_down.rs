@@ -14,7 +14,6 @@ use crate::{
     advance::Pass,
     expr::to_json,
     gates::About,
-    plan::PlanStep,
     state::{Phase, Slot, State, StepEnd},
 };
 
@@ -59,7 +58,7 @@ impl Pass<'_> {
         let before = self.events.len();
         let mut waits = false;
         for slot in &this.slots {
-            waits |= self.withdraw(plan, slot, why, undo);
+            waits |= self.withdraw(step, slot, why, undo);
         }
         if self.events.len() > before || waits {
             return;
@@ -73,7 +72,8 @@ impl Pass<'_> {
 
     /// Takes a request of a slot back, or makes what it had under way a question. Tells whether the slot
     /// has to wait for an answer.
-    fn withdraw(&mut self, plan: &PlanStep, slot: &Slot, why: StopCause, undo: bool) -> bool {
+    fn withdraw(&mut self, step: usize, slot: &Slot, why: StopCause, undo: bool) -> bool {
+        let plan = &self.state.plan.steps[step];
         let key = slot.key.as_deref();
         let gate = match &slot.phase {
             Phase::InFlight { attempt, .. } if changes_something(slot) => {
@@ -82,7 +82,10 @@ impl Pass<'_> {
                 self.put(plan, key, Some(*attempt), AttemptUnknown { gate, message });
                 return false;
             }
-            Phase::Unknown { .. } if undo && plan.undo.is_some() => return true,
+            Phase::Unknown { attempt, .. } if undo && plan.undo.is_some() => {
+                self.probe(step, plan, slot, *attempt);
+                return true;
+            }
             Phase::Gated { gate, .. }
             | Phase::Asked { gate, .. }
             | Phase::Unknown { gate, .. }
@@ -169,6 +172,10 @@ impl State {
 
 /// Tells whether an attempt that is under way may leave something behind.
 pub(crate) fn changes_something(slot: &Slot) -> bool {
+    // a child run is canceled with its parent, and tells in its own history what was under way
+    if slot.awaits_child() {
+        return false;
+    }
     let class = slot.effect.as_ref().map(|effect| effect.class);
     matches!(class, Some(EffectClass::Idempotent | EffectClass::Once))
 }

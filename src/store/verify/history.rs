@@ -69,46 +69,48 @@ pub(super) fn check_log(root: &Path, path: &str, bytes: &[u8], report: &mut Repo
 
 /// The part of a run that decides what may come next.
 #[derive(Default)]
-struct State {
+pub(super) struct State {
     run: Option<RunId>,
     at: Option<Timestamp>,
     ended: bool,
     requests: BTreeMap<GateId, Request>,
     /// Slots that stand behind a gate: the digest that was approved, once it was.
     gated: BTreeMap<Slot, Option<Digest>>,
-    attempts: BTreeMap<Slot, Attempt>,
+    pub(super) attempts: BTreeMap<Slot, Attempt>,
     iterations: BTreeMap<StepId, BTreeSet<String>>,
+    /// Slots that asked for their turn, and the run itself: whether it has come.
+    pub(super) turns: BTreeMap<Slot, bool>,
 }
 
-type Slot = (Option<StepId>, Option<String>);
+pub(super) type Slot = (Option<StepId>, Option<String>);
 
 struct Request {
     digest: Option<Digest>,
     open: bool,
 }
 
-struct Attempt {
-    number: u32,
-    phase: Phase,
+pub(super) struct Attempt {
+    pub(super) number: u32,
+    pub(super) phase: Phase,
 }
 
 #[derive(PartialEq)]
-enum Phase {
+pub(super) enum Phase {
     InFlight,
     Unknown,
     Over,
 }
 
-struct Checker<'a> {
+pub(super) struct Checker<'a> {
     root: &'a Path,
     path: &'a str,
     report: &'a mut Report,
     line: u64,
-    state: State,
+    pub(super) state: State,
 }
 
 impl Checker<'_> {
-    fn finding(&mut self, code: &'static str, message: impl Into<String>) {
+    pub(super) fn finding(&mut self, code: &'static str, message: impl Into<String>) {
         self.report.add(code, self.path, Some(self.line), message);
     }
 
@@ -191,7 +193,16 @@ impl Checker<'_> {
                 self.report.checked.decisions += 1;
                 self.decided(&answer.gate, None, true);
             }
-            Body::AttemptStarted(start) => self.started(event, &slot, start),
+            Body::AttemptStarted(start) => {
+                self.in_turn(&slot);
+                self.started(event, &slot, start);
+            }
+            // what had its turn asks for it again; the run itself keeps it
+            Body::RunMigrated(_) => self.state.turns.retain(|(step, _), _| step.is_none()),
+            Body::LeaseAsked(asked) => self.turn_asked(slot, asked),
+            Body::LeaseGranted(_) => self.turn_granted(slot),
+            Body::ProbeStarted(probe) => self.probed(event, &slot, Some(&probe.effect)),
+            Body::ProbeFailed(_) => self.probed(event, &slot, None),
             Body::AttemptSucceeded(done) => {
                 self.outcome(event, &slot, Phase::Over);
                 self.artifacts(&done.artifacts);
@@ -211,17 +222,12 @@ impl Checker<'_> {
             | Body::TimerFired(_)
             | Body::PassageRemembered(_)
             | Body::RunStopping(_)
-            | Body::RunMigrated(_)
             | Body::SignalReceived(_)
             | Body::SignalTaken(_)
             | Body::WaitOpened(_)
             | Body::StepRepeated(_)
             | Body::AttemptReused(_)
             | Body::FailureDecided(_)
-            | Body::LeaseAsked(_)
-            | Body::LeaseGranted(_)
-            | Body::ProbeStarted(_)
-            | Body::ProbeFailed(_)
             | Body::UndoStarted(_)
             | Body::UndoSucceeded(_)
             | Body::UndoFailed(_)

@@ -7,6 +7,7 @@
 mod committed;
 mod history;
 mod journal;
+mod turns;
 
 use std::path::Path;
 

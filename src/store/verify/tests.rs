@@ -100,7 +100,7 @@ fn lines(bodies: &[Body]) -> String {
             at: format!("2026-11-22T10:00:{n:02}Z").parse().unwrap(),
             step: (!is_run).then(step),
             iteration: None,
-            attempt: body.kind().0.starts_with("attempt").then_some(1),
+            attempt: ["attempt", "probe"].iter().any(|of| body.kind().0.starts_with(of)).then_some(1),
             cause: None,
             body: body.clone(),
         };
@@ -196,4 +196,32 @@ fn damage_around_the_histories_is_named() {
     for code in ["damaged_artifact", "bad_command", "stray_file", "git"] {
         assert!(codes.contains(&code), "{code} in {codes:?}");
     }
+}
+
+#[test]
+fn nothing_begins_before_its_turn_and_only_what_is_lost_is_looked_for() {
+    use cairn_store_layout::event::{AttemptUnknown, LeaseAsked, LeaseGranted, ProbeFailed, ProbeStarted, Share};
+    let asked = || Body::from(LeaseAsked { concurrency: Some(Share { key: "k".to_owned(), max: 1 }), rate: None });
+    let mut bodies = history();
+    bodies.splice(3..3, [asked(), LeaseGranted {}.into()]);
+    assert_eq!(found(&lines(&bodies)), []);
+    bodies.remove(4);
+    assert_eq!(found(&lines(&bodies)), [("out_of_turn", Some(5))]);
+    bodies[3] = LeaseGranted {}.into();
+    assert_eq!(found(&lines(&bodies)), [("bad_order", Some(4))], "nobody asked");
+
+    let probe = |purpose, class| {
+        let effect = EffectContent { purpose, class, ..effect("hello") };
+        Body::from(ProbeStarted { effect })
+    };
+    let (purpose, class) = (cairn_store_layout::payload::Purpose::Probe, EffectClass::Read);
+    let lost = AttemptUnknown { gate: GateId::derive(&run(), &step(), None, 1), message: "?".to_owned() };
+    let mut bodies = history();
+    let failed = ProbeFailed { message: "down".to_owned() };
+    bodies.splice(4..4, [lost.into(), probe(purpose, class), failed.into()]);
+    assert_eq!(found(&lines(&bodies)), []);
+    bodies[5] = probe(purpose, EffectClass::Once);
+    assert_eq!(found(&lines(&bodies)), [("wrong_effect", Some(6))]);
+    bodies.remove(4);
+    assert!(found(&lines(&bodies)).contains(&("bad_order", Some(5))), "its outcome is not unknown");
 }

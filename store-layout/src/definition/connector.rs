@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::{
-    Problem,
+    Probe, Problem,
     toml_text::{read, to_json},
 };
 use crate::{event::GateClass, payload::EffectClass, time::Span};
@@ -23,6 +23,8 @@ pub struct Connector {
 /// How a connector works.
 #[derive(Debug, Clone, PartialEq)]
 pub enum ConnectorKind {
+    /// Emits events to runs and triggers. Present without a file.
+    Event,
     /// Reads and writes below `files/`. Present without a file.
     File,
     /// Remembers and recalls passages. Present without a file.
@@ -122,6 +124,32 @@ pub struct HttpOperation {
     pub timeout: Option<Span>,
     /// Status codes that are an answer of the business, not a fault: class `business`.
     pub business: Vec<u16>,
+    /// How to find out whether a call happened whose reply was lost.
+    pub probe: Option<OperationProbe>,
+    /// For how long the service remembers an idempotency key.
+    pub dedupe_window: Option<Span>,
+}
+
+/// `probe` of an operation: another operation of the same connector that only looks.
+#[derive(Debug, Clone, PartialEq)]
+pub struct OperationProbe {
+    /// The operation that looks.
+    pub operation: String,
+    /// What it is given; `request` is what the lost call was given, `effect.key` its idempotency key.
+    pub with: Value,
+    /// True when the call did happen; `output` is what the probe gave.
+    pub found: String,
+    /// What the call gave then; absent: what the probe gave.
+    pub output: Option<Value>,
+}
+
+impl OperationProbe {
+    /// The probe as a step would declare it.
+    #[must_use]
+    pub fn of(&self, connector: &str) -> Probe {
+        let Self { operation, with, found, output } = self.clone();
+        Probe { connector: connector.to_owned(), operation, with, found, output }
+    }
 }
 
 #[derive(Deserialize)]
@@ -156,6 +184,18 @@ struct RawOperation {
     timeout: Option<Span>,
     #[serde(default)]
     business: Vec<u16>,
+    probe: Option<RawProbe>,
+    dedupe_window: Option<Span>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawProbe {
+    operation: String,
+    #[serde(default)]
+    with: toml::Table,
+    found: String,
+    output: Option<toml::Value>,
 }
 
 impl Connector {
@@ -178,7 +218,9 @@ impl Connector {
             ("operation", !raw.operation.is_empty(), &["http"]),
         ];
         let misplaced = Problem::misplaced(file, at, raw.kind.as_ref(), &keys);
+        probes_look(file, at, &raw.operation)?;
         let kind = match raw.kind.as_ref().as_str() {
+            "event" => ConnectorKind::Event,
             "file" => ConnectorKind::File,
             "memory" => ConnectorKind::Memory,
             "mail" => ConnectorKind::Mail(MailConnector {
@@ -197,7 +239,13 @@ impl Connector {
                     .collect::<Result<_, _>>()?,
             }),
             other => {
-                return Err(Problem::unknown(file, at, "connector kind", other, &["file", "memory", "mail", "http"]));
+                return Err(Problem::unknown(
+                    file,
+                    at,
+                    "connector kind",
+                    other,
+                    &["event", "file", "memory", "mail", "http"],
+                ));
             }
         };
         match misplaced {
@@ -205,6 +253,30 @@ impl Connector {
             None => Ok(Self { description: raw.description, kind }),
         }
     }
+}
+
+/// A probe names an operation of the same file that changes nothing.
+fn probes_look(
+    file: &str,
+    at: Option<super::Position>,
+    operations: &BTreeMap<String, RawOperation>,
+) -> Result<(), Problem> {
+    for (name, operation) in operations {
+        let Some(probe) = &operation.probe else { continue };
+        let known: Vec<&str> = operations.keys().map(String::as_str).collect();
+        match operations.get(&probe.operation).map(|looks| looks.effect) {
+            None => {
+                let what = format!("operation for the probe of `{name}`:");
+                return Err(Problem::unknown(file, at, &what, &probe.operation, &known));
+            }
+            Some(EffectClass::None | EffectClass::Read) => {}
+            Some(EffectClass::Idempotent | EffectClass::Once) => {
+                let message = format!("the probe of `{name}` calls `{}`, which does not only look", probe.operation);
+                return Err(Problem::new(file, at, message).hint("a probe calls an operation with effect = \"read\""));
+            }
+        }
+    }
+    Ok(())
 }
 
 fn operation(file: &str, at: Option<super::Position>, name: &str, raw: RawOperation) -> Result<HttpOperation, Problem> {
@@ -223,6 +295,10 @@ fn operation(file: &str, at: Option<super::Position>, name: &str, raw: RawOperat
         )
         .hint("set `idempotency_header`, or effect = \"once\""));
     }
+    if raw.dedupe_window.is_some() && raw.effect != EffectClass::Idempotent {
+        let message = format!("operation `{name}` has a `dedupe_window` but is not idempotent");
+        return Err(Problem::new(file, at, message).hint("it says how long the service remembers our idempotency key"));
+    }
     Ok(HttpOperation {
         method: raw.method,
         path: raw.path,
@@ -234,5 +310,12 @@ fn operation(file: &str, at: Option<super::Position>, name: &str, raw: RawOperat
         output: raw.output.as_ref().map(to_json),
         timeout: raw.timeout,
         business: raw.business,
+        probe: raw.probe.map(|p| OperationProbe {
+            operation: p.operation,
+            with: to_json(&toml::Value::Table(p.with)),
+            found: p.found,
+            output: p.output.as_ref().map(to_json),
+        }),
+        dedupe_window: raw.dedupe_window,
     })
 }

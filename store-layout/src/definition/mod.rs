@@ -16,7 +16,9 @@ mod trigger;
 mod workflow;
 
 pub use agent::{Agent, AgentKind, Classify, CommandAgent, Extract, ExtractField, LlmAgent, Price};
-pub use connector::{Auth, Connector, ConnectorKind, HttpConnector, HttpOperation, MailConnector, Smtp, SmtpTls};
+pub use connector::{
+    Auth, Connector, ConnectorKind, HttpConnector, HttpOperation, MailConnector, OperationProbe, Smtp, SmtpTls,
+};
 pub use field::{Field, FieldType, fill};
 pub use parse::parse as parse_workflow;
 pub use problem::{Position, Problem, nearest};

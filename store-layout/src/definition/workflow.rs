@@ -227,7 +227,7 @@ pub struct Undo {
 }
 
 /// `probe = { call = "crm.find", with = { key = "{{ effect.key }}" }, found = "{{ output.total > 0 }}" }`.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Probe {
     /// The connector's name.
     pub connector: String,

@@ -17,7 +17,8 @@ pub struct RunStarted {
     pub workflow: String,
     /// Git tree id of `workflows/<name>` that the run is pinned to.
     pub definition: String,
-    /// Git blob ids of the agents and connectors that the run is pinned to, by path.
+    /// Git blob ids of the agents and connectors that the run is pinned to, by path, and tree ids of the workflows
+    /// that it starts, with all that these name.
     pub pins: BTreeMap<String, String>,
     /// The input, checked and with defaults filled in.
     pub input: Value,

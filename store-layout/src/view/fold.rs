@@ -10,9 +10,11 @@ use super::{
 use crate::{
     GateId, MachineId, RunId, StepId,
     event::{
-        AttemptFailed, AttemptSucceeded, Body, Event, FailureDecision, RunStarted, Then, UndoFailed, UndoSucceeded,
+        AttemptFailed, AttemptSucceeded, Body, Event, FailureDecision, Parent, RunStarted, Then, UndoFailed,
+        UndoSucceeded,
     },
     money::Usd,
+    payload::Request,
     record::Record,
 };
 
@@ -34,6 +36,9 @@ pub struct RunView {
     pub by: String,
     /// The machine that owns it.
     pub machine: MachineId,
+    /// The step that started it and waits for its end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent: Option<Parent>,
     /// When it started.
     #[serde(with = "crate::time::at")]
     pub started: Timestamp,
@@ -63,7 +68,7 @@ impl RunView {
     #[must_use]
     pub fn begin(record: &Record) -> Option<Self> {
         let Body::RunStarted(start) = &record.event.body else { return None };
-        let RunStarted { run, workflow, definition, input, by, machine, steps, .. } = start.clone();
+        let RunStarted { run, workflow, definition, input, by, machine, steps, parent, .. } = start.clone();
         let steps = steps
             .into_iter()
             .map(|s| StepView {
@@ -85,6 +90,7 @@ impl RunView {
             input,
             by,
             machine,
+            parent,
             started: record.event.at,
             ended: None,
             end: None,
@@ -144,6 +150,13 @@ impl RunView {
             }
             Body::GateExpired(d) => self.decide(&d.gate, ItemState::Expired { at }, event),
             Body::RequestWithdrawn(d) => self.decide(&d.gate, ItemState::Withdrawn { at }, event),
+            Body::ProbeStarted(_) | Body::ProbeFailed(_) => {
+                let gate = self.slot(event).and_then(|slot| slot.gate.clone());
+                if let Some(item) = gate.and_then(|gate| self.request_mut(&gate)) {
+                    item.evidence = Some(serde_json::json!({ "probe": super::describe(event) }));
+                }
+                self.apply_to_step(event);
+            }
             Body::AskAnswered(d) => self.decide(&d.gate, ItemState::Answered { by: d.by.clone(), at }, event),
             Body::FailureDecided(d) => self.decide(&d.gate, ItemState::Answered { by: d.by.clone(), at }, event),
             Body::UndoSucceeded(UndoSucceeded { settled_by: Some(by), .. })
@@ -173,6 +186,7 @@ impl RunView {
         RunItem {
             run: self.run.clone(),
             workflow: self.workflow.clone(),
+            parent: self.parent.as_ref().map(|parent| parent.run.clone()),
             status: self.status(),
             started: self.started,
             ended: self.ended,
@@ -196,7 +210,7 @@ impl RunView {
             let all = self.steps.iter().flat_map(|s| &s.slots).filter_map(|s| s.undo.as_ref());
             all.clone().any(|undo| undo.state == state)
         };
-        let works = any(SlotState::Running) || any(SlotState::Retrying);
+        let works = any(SlotState::Running) || any(SlotState::Retrying) || any(SlotState::Queued);
         let undoes = undo(UndoState::Running) || undo(UndoState::Retrying);
         let waits = any(SlotState::Waiting) || any(SlotState::Timer) || undo(UndoState::Waiting);
         if waits && !works && !undoes { RunStatus::Waiting } else { RunStatus::Running }
@@ -233,10 +247,13 @@ impl RunView {
         for step in &self.steps {
             for slot in &step.slots {
                 match slot.state {
-                    SlotState::Retrying | SlotState::Timer => {
+                    SlotState::Retrying | SlotState::Timer | SlotState::Queued => {
                         return format!("{} {}", step.id, slot.note.as_deref().unwrap_or_default());
                     }
-                    SlotState::Running => return step.id.to_string(),
+                    SlotState::Running => {
+                        let child = slot.child().map_or(String::new(), |child| format!(": run {}", child.short()));
+                        return format!("{}{child}", step.id);
+                    }
                     _ => {}
                 }
             }
@@ -434,9 +451,15 @@ fn advance(slot: &mut SlotView, event: &Event) {
         }
         Body::AttemptStarted(start) => {
             slot.effect = Some(start.effect.clone());
+            let child = matches!(start.effect.request, Request::Workflow { .. })
+                .then(|| RunId::child(&start.key, event.attempt.unwrap_or(1), at));
+            let round = (slot.round > 1).then(|| format!("round {}", slot.round));
+            let words = round.into_iter().chain(child.iter().map(|child| format!("run {}", child.short())));
+            note = Some(words.collect::<Vec<_>>().join(", ")).filter(|words| !words.is_empty());
             slot.attempts.push(AttemptView {
                 number: event.attempt.unwrap_or(1),
                 started: at,
+                child,
                 ended: None,
                 failure: None,
                 retry_at: None,
@@ -444,7 +467,6 @@ fn advance(slot: &mut SlotView, event: &Event) {
                 artifacts: Vec::new(),
                 files: Vec::new(),
             });
-            note = (slot.round > 1).then(|| format!("round {}", slot.round));
             SlotState::Running
         }
         Body::AttemptSucceeded(done) => {
@@ -550,13 +572,22 @@ fn advance(slot: &mut SlotView, event: &Event) {
         }
         Body::LeaseAsked(_) => {
             note = Some("waits for its turn".to_owned());
-            SlotState::Timer
+            SlotState::Queued
         }
         Body::LeaseGranted(_) => SlotState::Todo,
         Body::StepRepeated(round) => {
             slot.round = round.round;
             note = Some(format!("round {}", round.round));
             if round.due.is_some() { SlotState::Timer } else { SlotState::Todo }
+        }
+        // whoever settles it reads what became of looking it up
+        Body::ProbeStarted(probe) => {
+            note = Some(format!("asks {} whether it happened", probe.effect.request.name()));
+            slot.state
+        }
+        Body::ProbeFailed(failed) => {
+            note = Some(format!("could not find out whether it happened: {}", failed.message));
+            slot.state
         }
         _ => slot.state,
     };

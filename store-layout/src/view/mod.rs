@@ -4,6 +4,7 @@
 //! same values, so that neither can show what the other can not.
 
 mod describe;
+mod effects;
 mod fold;
 mod inbox;
 mod run;
@@ -11,6 +12,7 @@ mod snapshot;
 mod undo;
 
 pub use describe::{describe, kind_word};
+pub use effects::{EffectState, EffectView, effects};
 pub use fold::RunView;
 pub use inbox::{Ask, InboxItem, ItemKind, ItemState, decide_form, settle_form};
 pub use run::{AttemptView, RunItem, RunStatus, SlotState, SlotView, StepView};

@@ -55,6 +55,9 @@ pub struct RunItem {
     pub run: RunId,
     /// Its workflow.
     pub workflow: String,
+    /// The run whose step started it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent: Option<RunId>,
     /// Where it stands.
     pub status: RunStatus,
     /// When it started.
@@ -110,6 +113,8 @@ pub enum SlotState {
     Running,
     /// A soft failure; the next attempt has its time.
     Retrying,
+    /// It waits until others of its key leave room.
+    Queued,
     /// A person is asked.
     Waiting,
     /// A time is awaited.
@@ -132,6 +137,7 @@ impl SlotState {
             Self::Todo => "todo",
             Self::Running => "running",
             Self::Retrying => "RETRY",
+            Self::Queued => "queued",
             Self::Waiting => "WAIT",
             Self::Timer => "timer",
             Self::Done => "done",
@@ -187,6 +193,9 @@ pub struct AttemptView {
     /// When its intent was recorded.
     #[serde(with = "crate::time::at")]
     pub started: Timestamp,
+    /// The run that it started, for a `workflow` step.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub child: Option<RunId>,
     /// When its outcome was recorded.
     pub ended: Option<Timestamp>,
     /// How it failed, if it did.
@@ -210,6 +219,12 @@ impl AttemptView {
 }
 
 impl SlotView {
+    /// The run that its latest attempt started.
+    #[must_use]
+    pub fn child(&self) -> Option<&RunId> {
+        self.attempts.last().and_then(|attempt| attempt.child.as_ref())
+    }
+
     /// What all its attempts cost.
     #[must_use]
     pub fn cost(&self) -> Usd {
@@ -225,7 +240,8 @@ impl StepView {
         if let Some(end) = self.end {
             return end;
         }
-        let order = [SlotState::Waiting, SlotState::Running, SlotState::Retrying, SlotState::Timer, SlotState::Failed];
+        use SlotState as S;
+        let order = [S::Waiting, S::Running, S::Retrying, S::Queued, S::Timer, S::Failed];
         for state in order {
             if self.slots.iter().any(|s| s.state == state) {
                 return state;

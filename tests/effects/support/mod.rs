@@ -62,6 +62,7 @@ impl Bench {
         std::fs::create_dir_all(root.join("files")).unwrap();
         let world = World {
             root,
+            machine: "mabcdefghi".parse().unwrap(),
             http: effects::client().unwrap(),
             secrets: Secrets::from_vars(vars.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned()))),
             memory: Arc::new(OneHit),

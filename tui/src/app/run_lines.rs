@@ -52,6 +52,7 @@ pub(crate) fn iterations(step: &StepView) -> String {
         SlotState::Waiting,
         SlotState::Running,
         SlotState::Retrying,
+        SlotState::Queued,
         SlotState::Timer,
         SlotState::Denied,
         SlotState::Skipped,

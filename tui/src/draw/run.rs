@@ -186,7 +186,7 @@ fn bar(app: &App, run: &OpenRun, area: Rect, state: SlotState, (from, to): (Time
     let (first, last) = (cell(from), cell(to).max(cell(from)));
     let unicode = app.config().charset == Charset::Unicode;
     let mark = match state {
-        SlotState::Waiting | SlotState::Timer | SlotState::Retrying => "~",
+        SlotState::Waiting | SlotState::Queued | SlotState::Timer | SlotState::Retrying => "~",
         _ if unicode => "█",
         _ => "#",
     };

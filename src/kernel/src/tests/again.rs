@@ -348,7 +348,10 @@ fn random(moves: Vec<(u8, u16)>) -> Bench {
         let waiting = outstanding(&bench.state);
         match (what, gate_of(&bench)) {
             (0..=3, _) if !waiting.is_empty() => {
-                let (Outstanding::Again(p) | Outstanding::Lost(p)) = waiting[usize::from(pick) % waiting.len()].clone();
+                let (Outstanding::Again(p) | Outstanding::Lost(p)) = waiting[usize::from(pick) % waiting.len()].clone()
+                else {
+                    continue;
+                };
                 let outcome = match pick % 5 {
                     0 => failed(FailureClass::Soft, "soft"),
                     1 => failed(FailureClass::Hard, "hard"),
@@ -448,7 +451,7 @@ proptest! {
         bench.state = bench.replayed();
         bench.later(3_600);
         for lost in outstanding(&bench.state) {
-            let (Outstanding::Again(p) | Outstanding::Lost(p)) = lost;
+            let (Outstanding::Again(p) | Outstanding::Lost(p)) = lost else { continue };
             bench.now += jiff::SignedDuration::from_micros(1);
             bench.report(p.step.as_str(), p.iteration.as_deref(), p.attempt, succeeded(json!(1))).expect("in flight");
         }

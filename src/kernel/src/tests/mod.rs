@@ -1,5 +1,6 @@
 //! Tables of facts: what was recorded, what is asked, what follows.
 
+mod across;
 mod again;
 mod compile;
 mod crash;
@@ -30,7 +31,7 @@ pub(super) const T0: &str = "2026-11-22T08:00:00Z";
 
 pub(super) fn catalog() -> Catalog {
     let mut catalog = Catalog::builtin();
-    let spec = |effect, class| Spec { effect, class, pin: Some("pin".to_owned()), adds: BTreeMap::new(), takes: None };
+    let spec = |effect, class| Spec { pin: Some("pin".to_owned()), ..Spec::plain(effect, class) };
     catalog.agents.insert("writer".to_owned(), spec(EffectClass::None, GateClass::Run));
     let adds = BTreeMap::from([("from".to_owned(), "us@x.example".to_owned())]);
     let send = Spec { adds, ..spec(EffectClass::Once, GateClass::Send) };
@@ -72,8 +73,12 @@ impl Bench {
         input: Value,
         earlier: Option<(Origin, Results)>,
     ) -> Self {
+        Self::following(compile_with(text, files).expect("the workflow compiles"), input, earlier)
+    }
+
+    pub(super) fn following(plan: Plan, input: Value, earlier: Option<(Origin, Results)>) -> Self {
         let (origin, results) = earlier.unzip();
-        let plan = Arc::new(compile_with(text, files).expect("the workflow compiles"));
+        let plan = Arc::new(plan);
         let at: Timestamp = T0.parse().expect("a moment");
         let start = RunStarted {
             run: RunId::new("01kaxw00000000000000000000").expect("a run id"),

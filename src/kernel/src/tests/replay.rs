@@ -45,7 +45,9 @@ proptest! {
             let gates: Vec<_> = open_gates(&bench);
             match what {
                 0..=3 if !waiting.is_empty() => {
-                    let (Outstanding::Again(p) | Outstanding::Lost(p)) = waiting[usize::from(pick) % waiting.len()].clone();
+                    let (Outstanding::Again(p) | Outstanding::Lost(p)) = waiting[usize::from(pick) % waiting.len()].clone() else {
+                        panic!("there is no child here")
+                    };
                     let outcome = match pick % 5 {
                         0 => failed(FailureClass::Soft, "soft"),
                         1 => failed(FailureClass::Hard, "hard"),
