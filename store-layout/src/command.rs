@@ -2,9 +2,9 @@
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
-use crate::{CommandId, Digest, GateId, RunId};
+use crate::{CommandId, Digest, GateId, RunId, StepId};
 
 /// The largest command file.
 pub const COMMAND_BYTES_MAX: usize = 1024 * 1024;
@@ -59,6 +59,54 @@ pub enum Verb {
     RunAdopt {
         /// The run.
         run: RunId,
+    },
+    /// Read a parked run again; end the pauses between attempts.
+    #[serde(rename = "run.resume")]
+    RunResume {
+        /// The run.
+        run: RunId,
+    },
+    /// Begin a new attempt of what failed or pauses.
+    #[serde(rename = "run.retry")]
+    RunRetry {
+        /// The run.
+        run: RunId,
+        /// The step; absent: every one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        step: Option<StepId>,
+        /// The iteration; absent: every one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        iteration: Option<String>,
+    },
+    /// Start a run with the input of another one; its id will be the command's id.
+    #[serde(rename = "run.rerun")]
+    RunRerun {
+        /// The earlier run.
+        run: RunId,
+        /// How.
+        #[serde(flatten)]
+        again: Again,
+        /// Results of the earlier run are taken over where they still answer.
+        #[serde(default = "yes", skip_serializing_if = "is_yes")]
+        reuse: bool,
+    },
+    /// Start a run that goes on from a step of another one, with memory as it was then; its id will be the command's id.
+    #[serde(rename = "run.fork")]
+    RunFork {
+        /// The earlier run.
+        run: RunId,
+        /// How; `from` must be given.
+        #[serde(flatten)]
+        again: Again,
+    },
+    /// Move a run to another version of its definition.
+    #[serde(rename = "run.migrate")]
+    RunMigrate {
+        /// The run.
+        run: RunId,
+        /// Git tree id of the version; absent: the latest.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        to: Option<String>,
     },
     /// Let the effect of this digest happen.
     #[serde(rename = "gate.approve")]
@@ -138,6 +186,29 @@ pub enum Verb {
     },
 }
 
+/// How a run is done again.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Again {
+    /// This step and all that need it are done anew.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<StepId>,
+    /// With the latest version of the definition, agents and connectors; else with those of the earlier run.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub latest: bool,
+    /// Fields of the input that are other than they were.
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    pub input: Map<String, Value>,
+}
+
+fn yes() -> bool {
+    true
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde decides the signature")]
+fn is_yes(reuse: &bool) -> bool {
+    *reuse
+}
+
 impl Verb {
     /// The word for the log.
     #[must_use]
@@ -146,6 +217,11 @@ impl Verb {
             Self::RunStart { .. } => "run.start",
             Self::RunCancel { .. } => "run.cancel",
             Self::RunAdopt { .. } => "run.adopt",
+            Self::RunResume { .. } => "run.resume",
+            Self::RunRetry { .. } => "run.retry",
+            Self::RunRerun { .. } => "run.rerun",
+            Self::RunFork { .. } => "run.fork",
+            Self::RunMigrate { .. } => "run.migrate",
             Self::GateApprove { .. } => "gate.approve",
             Self::GateDeny { .. } => "gate.deny",
             Self::GateEdit { .. } => "gate.edit",

@@ -81,6 +81,17 @@ pub struct RunParked {
     pub message: String,
 }
 
+/// Leaves: parked. The run is followed again, because somebody asked to read it once more.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunFollowed {
+    /// The run.
+    pub run: RunId,
+    /// The command that asked.
+    pub command: CommandId,
+    /// Who asked.
+    pub by: String,
+}
+
 /// The event was offered to the runs that wait for its name, and to triggers.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct EventReceived {

@@ -16,8 +16,8 @@ pub use gate::{
     AskAnswered, AskOpened, GateApproved, GateClass, GateDenied, GateEdited, GateExpired, GateOpened, RequestWithdrawn,
 };
 pub use machine::{
-    BranchRestored, CommandRefused, EventReceived, JournalRepaired, MachineRetired, PassageAdded, RunParked,
-    TriggerFired,
+    BranchRestored, CommandRefused, EventReceived, JournalRepaired, MachineRetired, PassageAdded, RunFollowed,
+    RunParked, TriggerFired,
 };
 pub use run::{
     Fired, Origin, Parent, PlannedStep, RunAdopted, RunCanceled, RunFailed, RunMigrated, RunStarted, RunStopping,
@@ -211,4 +211,6 @@ bodies! {
     MachineRetired(MachineRetired) = "machine.retired"/1;
     /// In a machine's log: a damaged branch names a commit again.
     BranchRestored(BranchRestored) = "branch.restored"/1;
+    /// In a machine's log: a parked run is followed again.
+    RunFollowed(RunFollowed) = "run.followed"/1;
 }

@@ -124,6 +124,10 @@ pub fn describe(event: &Event) -> String {
                 format!("{} bytes at the end of {} were never acknowledged; kept in {}", e.bytes, e.segment, e.kept)
             }
         },
+        Body::JournalRepaired(e) => {
+            format!("{} bytes at the end of {} were never acknowledged; kept in {}", e.bytes, e.segment, e.kept)
+        }
+        Body::RunFollowed(e) => format!("run {} is followed again, asked by {}", e.run.short(), e.by),
         Body::RunParked(e) => format!("run {} is parked: {}", e.run.short(), e.message),
         Body::BranchRestored(e) => {
             let lost = e.lost.as_ref().map_or(String::new(), |c| format!("; commit {c} can not be read any more"));

@@ -10,7 +10,8 @@ use super::{
 use crate::{
     GateId, MachineId, RunId, StepId,
     event::{
-        AttemptFailed, AttemptSucceeded, Body, Event, FailureDecision, Parent, RunStarted, Then, UndoFailed,
+        AttemptFailed, AttemptSucceeded, Body, Event, FailureDecision, Origin, Parent, PlannedStep, RunStarted, Then,
+        UndoFailed,
         UndoSucceeded,
     },
     money::Usd,
@@ -59,6 +60,12 @@ pub struct RunView {
     pub requests: Vec<InboxItem>,
     /// Passages it remembered.
     pub remembered: u32,
+    /// The run whose results it takes over.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub origin: Option<Origin>,
+    /// What was spent under versions of the definition that it has left, in US dollars.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub spent_before: Option<String>,
     /// Records folded so far; the next one has this number.
     pub records: u64,
 }
@@ -68,21 +75,8 @@ impl RunView {
     #[must_use]
     pub fn begin(record: &Record) -> Option<Self> {
         let Body::RunStarted(start) = &record.event.body else { return None };
-        let RunStarted { run, workflow, definition, input, by, machine, steps, parent, .. } = start.clone();
-        let steps = steps
-            .into_iter()
-            .map(|s| StepView {
-                id: s.id,
-                does: s.does,
-                what: s.what,
-                needs: s.needs,
-                finally: s.finally,
-                expanded: false,
-                slots: Vec::new(),
-                end: None,
-                note: None,
-            })
-            .collect();
+        let RunStarted { run, workflow, definition, input, by, machine, steps, parent, origin, .. } = start.clone();
+        let steps = steps.into_iter().map(todo).collect();
         Some(Self {
             run,
             workflow,
@@ -100,6 +94,8 @@ impl RunView {
             steps,
             requests: Vec::new(),
             remembered: 0,
+            origin,
+            spent_before: None,
             records: 1,
         })
     }
@@ -127,6 +123,11 @@ impl RunView {
             Body::RunAdopted(adopted) => self.machine = adopted.machine.clone(),
             Body::RunStopping(stop) => self.stopping = Some(stop.message.clone()),
             Body::PassageRemembered(_) => self.remembered += 1,
+            Body::RunMigrated(moved) => {
+                self.spent_before = Some(self.cost().to_string());
+                self.definition.clone_from(&moved.definition);
+                self.steps = moved.steps.iter().cloned().map(todo).collect();
+            }
             Body::GateOpened(_) | Body::AskOpened(_) | Body::AttemptUnknown(_) | Body::UndoUnknown(_) => {
                 self.open_request(event);
                 self.apply_to_step(event);
@@ -219,7 +220,8 @@ impl RunView {
     /// What the run cost so far.
     #[must_use]
     pub fn cost(&self) -> Usd {
-        self.steps.iter().map(StepView::cost).sum()
+        let before = self.spent_before.as_deref().and_then(Usd::parse).unwrap_or_default();
+        self.steps.iter().map(StepView::cost).sum::<Usd>() + before
     }
 
     /// The step called `id`.
@@ -409,6 +411,12 @@ impl RunView {
 
 fn digest_of(effect: Option<&crate::payload::EffectContent>) -> crate::Digest {
     effect.map_or_else(|| crate::Digest::of(b""), crate::payload::EffectContent::digest)
+}
+
+/// A step that was not reached.
+fn todo(step: PlannedStep) -> StepView {
+    let PlannedStep { id, does, what, needs, finally } = step;
+    StepView { id, does, what, needs, finally, expanded: false, slots: Vec::new(), end: None, note: None }
 }
 
 fn count<T>(items: impl Iterator<Item = T>) -> u32 {
