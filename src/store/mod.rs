@@ -17,6 +17,7 @@ pub mod journal;
 pub mod lock;
 pub mod mark;
 pub mod open;
+pub mod past;
 pub mod reader;
 pub mod shape;
 pub mod verify;

@@ -8,17 +8,15 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use cairn_store_layout::{
     definition::fill,
-    event::{Event, RequestWithdrawn, RunMigrated},
+    event::{Event, RequestWithdrawn, RunMigrated, RunStarted},
 };
 
 use crate::{
-    agenda::Agenda,
     command::{Context, Refusal},
-    expr::{from_json, to_json},
+    expr::to_json,
     plan::Plan,
     reuse::{Collector, Reuse},
-    scope::Known,
-    state::{Phase, State, StepState},
+    state::{Phase, State},
 };
 
 /// Where a run moves to.
@@ -90,25 +88,25 @@ pub fn migrate(state: &State, to: &Move, ctx: &Context) -> Result<Vec<Event>, Re
 }
 
 impl State {
-    /// The run under `plan`, from a recorded `run.migrated` on. `before` has taken in every event up to
-    /// it, and is told to go on with `plan`.
+    /// The run under `plan`, from a recorded `run.migrated` on. `start` is its first event; `before` has
+    /// taken in every event up to the move, and is told to go on with `plan`.
     #[must_use]
-    pub fn moved(mut self, moved: &RunMigrated, plan: Arc<Plan>, before: &mut Collector) -> Self {
+    pub fn moved(&self, start: &RunStarted, moved: &RunMigrated, plan: Arc<Plan>, before: &mut Collector) -> Self {
         // it was checked when the move was decided; a plan it does not fit gets what there is
-        if let Ok(input) = input_for(&self, &plan) {
-            self.known = Known::new(&plan, self.run.as_str(), self.started, from_json(&input));
-        }
-        self.reuse = Some(Reuse::joined(before.results(), self.reuse.as_ref()));
-        self.used = before.used().clone();
-        before.follow(plan.clone());
-        self.definition.clone_from(&moved.definition);
-        self.steps = plan.steps.iter().map(|_| StepState::default()).collect();
-        self.agenda = Agenda::default();
-        (self.completed, self.undo_left) = (Vec::new(), 0);
-        // what came and was not taken still waits to be
-        self.signals.look_again();
-        self.plan = plan;
-        self
+        let input = input_for(self, &plan).unwrap_or_else(|_| start.input.clone());
+        let (definition, pins) = (moved.definition.clone(), moved.pins.clone());
+        let start = RunStarted { definition, pins, input, ..start.clone() };
+        let mut state = Self::begin(plan.clone(), &start, self.started);
+        state.machine.clone_from(&self.machine);
+        state.reuse = Some(Reuse::joined(before.results(), self.reuse.as_ref()));
+        state.used = before.used().clone();
+        state.causes.clone_from(&self.causes);
+        // what came and was not taken still waits to be; what was decided stays decided
+        state.signals = self.signals.clone();
+        state.signals.look_again();
+        state.requests.clone_from(&self.requests);
+        before.follow(plan);
+        state
     }
 }
 

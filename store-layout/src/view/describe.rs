@@ -124,9 +124,6 @@ pub fn describe(event: &Event) -> String {
                 format!("{} bytes at the end of {} were never acknowledged; kept in {}", e.bytes, e.segment, e.kept)
             }
         },
-        Body::JournalRepaired(e) => {
-            format!("{} bytes at the end of {} were never acknowledged; kept in {}", e.bytes, e.segment, e.kept)
-        }
         Body::RunFollowed(e) => format!("run {} is followed again, asked by {}", e.run.short(), e.by),
         Body::RunParked(e) => format!("run {} is parked: {}", e.run.short(), e.message),
         Body::BranchRestored(e) => {

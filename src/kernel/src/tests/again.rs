@@ -237,11 +237,17 @@ fn moved(bench: Bench, plan: &Arc<Plan>) -> Result<Bench, Refusal> {
     let ctx = Context { now: bench.now, entropy: 0, cause: None };
     let events = migrate(&bench.state, &move_to(plan), &ctx)?;
     let mut before = collected(&bench);
+    let start = start_of(&bench);
     let Bench { state, mut history, now, results, .. } = bench;
     history.extend(events.clone());
     let Some(Body::RunMigrated(event)) = events.last().map(|e| e.body.clone()) else { panic!("a move") };
-    let mut bench =
-        Bench { state: state.moved(&event, plan.clone(), &mut before), history, now, results, plan: plan.clone() };
+    let mut bench = Bench {
+        state: state.moved(&start, &event, plan.clone(), &mut before),
+        history,
+        now,
+        results,
+        plan: plan.clone(),
+    };
     bench.later(1);
     Ok(bench)
 }

@@ -1,0 +1,196 @@
+//! Histories read together with what they followed: the results a rerun takes over, the state a run
+//! was left in, and the proof that this build would decide the same.
+//!
+//! Needs no kernel and asks nothing of the world. Definitions come from git, by the pins that the
+//! history names; whoever calls says how they are loaded, so that a kernel can share what it has.
+
+use std::{path::Path, sync::Arc};
+
+use cairn_kernel::{Collector, Replayed, State};
+use cairn_store_layout::{
+    RunId,
+    event::{Body, Event, Origin, RunMigrated, RunStarted},
+    paths,
+};
+
+use super::{
+    definitions::{PinError, Pinned, Pins},
+    reader::history::{self, Unreadable},
+};
+
+/// Loads what pins name.
+pub type LoadPins<'a> = dyn FnMut(&str, &Pins) -> Result<Arc<Pinned>, PinError> + 'a;
+
+/// Why the past of a run can not be read.
+#[derive(Debug, thiserror::Error)]
+pub enum PastError {
+    /// Its definition can not be loaded.
+    #[error("its definition can not be loaded: {0}")]
+    Pin(#[from] PinError),
+    /// A history can not be read.
+    #[error(transparent)]
+    Unreadable(#[from] Unreadable),
+    /// The run whose results it takes over is not in this store.
+    #[error("the history of run {0}, whose results it takes over, is not there")]
+    NoOrigin(RunId),
+    /// The records do not begin with a start.
+    #[error("it does not begin with run.started")]
+    NoStart,
+}
+
+/// A history that was read to its end.
+pub struct Past {
+    /// Its first event.
+    pub start: RunStarted,
+    /// What it is pinned to now.
+    pub pinned: Arc<Pinned>,
+    /// Where it stands.
+    pub state: State,
+    /// What it gave.
+    pub collected: Collector,
+}
+
+/// The pins of a run's first event.
+#[must_use]
+pub fn pins_of(start: &RunStarted) -> Pins {
+    Pins { definition: start.definition.clone(), files: start.pins.clone() }
+}
+
+/// The pins that a run moved to.
+#[must_use]
+pub fn pins_after(moved: &RunMigrated) -> Pins {
+    Pins { definition: moved.definition.clone(), files: moved.pins.clone() }
+}
+
+/// The first event of a history.
+///
+/// # Errors
+/// When it is not one.
+pub fn start_of(events: &[Event]) -> Result<&RunStarted, PastError> {
+    match events.first().map(|event| &event.body) {
+        Some(Body::RunStarted(start)) => Ok(start),
+        _ => Err(PastError::NoStart),
+    }
+}
+
+/// Reads what `events`, a history from its start, gave.
+///
+/// # Errors
+/// When a definition it followed can not be loaded.
+pub fn collect(events: &[Event], load: &mut LoadPins<'_>) -> Result<Collector, PastError> {
+    let start = start_of(events)?;
+    let pinned = load(&start.workflow, &pins_of(start))?;
+    let mut collector = Collector::new(start.run.clone(), pinned.plan.clone());
+    for event in &events[1..] {
+        match &event.body {
+            Body::RunMigrated(moved) => {
+                collector.follow(load(&start.workflow, &pins_after(moved))?.plan.clone());
+            }
+            _ => collector.take(event),
+        }
+    }
+    Ok(collector)
+}
+
+/// Gives the results of the earlier run to the state of one that has just begun, if it takes any over.
+///
+/// # Errors
+/// When the earlier history is not there or can not be read.
+pub fn offer(root: &Path, state: State, origin: Option<&Origin>, load: &mut LoadPins<'_>) -> Result<State, PastError> {
+    let Some(origin) = origin.filter(|origin| origin.records > 0) else { return Ok(state) };
+    let earlier = history::read(root, &origin.run)?.ok_or_else(|| PastError::NoOrigin(origin.run.clone()))?;
+    let count = usize::try_from(origin.records).unwrap_or(usize::MAX);
+    if earlier.records.len() < count {
+        return Err(PastError::NoOrigin(origin.run.clone()));
+    }
+    let events: Vec<Event> = earlier.records.into_iter().take(count).map(|record| record.event).collect();
+    let results = collect(&events, load)?.results();
+    Ok(state.with_results(Arc::new(results), origin))
+}
+
+/// The state at the first of `events`.
+///
+/// # Errors
+/// When the definition or the earlier history can not be read.
+pub fn begin(root: &Path, events: &[Event], load: &mut LoadPins<'_>) -> Result<(State, Arc<Pinned>), PastError> {
+    let start = start_of(events)?;
+    let pinned = load(&start.workflow, &pins_of(start))?;
+    let state = State::begin(pinned.plan.clone(), start, events[0].at);
+    Ok((offer(root, state, start.origin.as_ref(), load)?, pinned))
+}
+
+/// Folds a history from its start.
+///
+/// # Errors
+/// When the definition or the earlier history can not be read.
+pub fn fold(root: &Path, events: &[Event], load: &mut LoadPins<'_>) -> Result<Past, PastError> {
+    let start = start_of(events)?.clone();
+    let (mut state, mut pinned) = begin(root, events, load)?;
+    let mut collected = Collector::new(start.run.clone(), pinned.plan.clone());
+    for event in &events[1..] {
+        if let Body::RunMigrated(moved) = &event.body {
+            pinned = load(&start.workflow, &pins_after(moved))?;
+            state = state.moved(&start, moved, pinned.plan.clone(), &mut collected);
+            cairn_kernel::evolve(&mut state, event);
+            continue;
+        }
+        cairn_kernel::evolve(&mut state, event);
+        collected.take(event);
+    }
+    Ok(Past { start, pinned, state, collected })
+}
+
+/// Lets this build decide again what a history recorded, from its start or, with `since_move`, from its
+/// last `run.migrated` on: what a person moved on purpose is not held against the run.
+///
+/// # Errors
+/// When the definition or the earlier history can not be read.
+pub fn replay(
+    root: &Path,
+    events: &[Event],
+    since_move: bool,
+    load: &mut LoadPins<'_>,
+) -> Result<Replayed, PastError> {
+    let moved_at = events.iter().rposition(|event| matches!(event.body, Body::RunMigrated(_)));
+    if let Some(at) = moved_at.filter(|_| since_move) {
+        let past = fold(root, &events[..=at], load)?;
+        return Ok(cairn_kernel::replay(past.state, at + 1, &events[at + 1..], &mut |_, _, _| None));
+    }
+    let start = start_of(events)?.clone();
+    let (state, pinned) = begin(root, events, load)?;
+    let mut collected = Collector::new(start.run.clone(), pinned.plan.clone());
+    let mut taken = 1;
+    let mut failure = None;
+    let mut moved = |state: State, moved: &RunMigrated, at: usize| {
+        events[taken..at].iter().for_each(|event| collected.take(event));
+        taken = at + 1;
+        match load(&start.workflow, &pins_after(moved)) {
+            Ok(pinned) => {
+                let mut state = state.moved(&start, moved, pinned.plan.clone(), &mut collected);
+                cairn_kernel::evolve(&mut state, &events[at]);
+                Some(state)
+            }
+            Err(error) => {
+                failure = Some(error);
+                None
+            }
+        }
+    };
+    let replayed = cairn_kernel::replay(state, 1, &events[1..], &mut moved);
+    match failure {
+        Some(error) => Err(error.into()),
+        None => Ok(replayed),
+    }
+}
+
+/// The events of the history of `run`; `None` when there is none.
+///
+/// # Errors
+/// When it can not be read.
+pub fn events(root: &Path, run: &RunId) -> Result<Option<Vec<Event>>, Unreadable> {
+    let Some(history) = history::read(root, run)? else { return Ok(None) };
+    if history.records.is_empty() {
+        return Err(Unreadable::Empty { path: paths::run(run).into() });
+    }
+    Ok(Some(history.records.into_iter().map(|record| record.event).collect()))
+}
