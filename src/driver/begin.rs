@@ -19,7 +19,10 @@ use super::{
     Driver, DriverError,
     live::{self, Live},
 };
-use crate::store::definitions::{self, PinError, Pinned, Pins};
+use crate::store::{
+    definitions::{self, PinError, Pinned, Pins},
+    past,
+};
 
 /// What a run begins with.
 pub(super) struct Begin {
@@ -101,6 +104,12 @@ impl Driver {
         };
         let at = self.clock.now();
         let state = State::begin(pinned.plan.clone(), &start, at);
+        let root = self.store.root().to_owned();
+        let mut load = |workflow: &str, pins: &Pins| self.pinned(workflow, pins);
+        let state = match past::offer(&root, state, start.origin.as_ref(), &mut load) {
+            Ok(state) => state,
+            Err(error) => return Ok(Err(("bad_origin", error.to_string()))),
+        };
         let event = Event { at, step: None, iteration: None, attempt: None, cause, body: start.into() };
         let record = Record { n: 0, event };
         let Some(view) = RunView::begin(&record) else {

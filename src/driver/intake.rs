@@ -13,14 +13,14 @@ use cairn_store_layout::{
 };
 use serde_json::Value;
 
-use super::{Driver, DriverError, adopt::Patience, begin::Begin};
+use super::{Driver, DriverError, adopt::Patience, again::How, begin::Begin};
 use crate::store::{disk, fsutil, inbox};
 
 /// Why a command is refused.
-struct No {
-    code: &'static str,
-    message: String,
-    run: Option<RunId>,
+pub(super) struct No {
+    pub(super) code: &'static str,
+    pub(super) message: String,
+    pub(super) run: Option<RunId>,
 }
 
 impl Driver {
@@ -38,7 +38,7 @@ impl Driver {
             match inbox::read(&name, &bytes) {
                 Ok(command) => {
                     // an edit that was saved before somebody asked for a run counts for it
-                    if matches!(command.verb, Verb::RunStart { .. }) && !std::mem::replace(&mut adopted, true) {
+                    if follows_latest(&command.verb) && !std::mem::replace(&mut adopted, true) {
                         self.adopt_definitions(Patience::Wait)?;
                     }
                     self.take(&path, command)?;
@@ -79,6 +79,16 @@ impl Driver {
                 self.adopt_run(None, &by, &run)?;
                 self.hand_over(path, &id, &run, &Ask::Cancel { by: by.clone(), reason, undo })?
             }
+            Verb::RunResume { run } => self.resume_parked(path, &id, &by, &run)?,
+            Verb::RunRetry { run, step, iteration } => {
+                self.hand_over(path, &id, &run, &Ask::Retry { step, iteration })?
+            }
+            Verb::RunRerun { run, again, reuse } => {
+                let how = if reuse { How::Rerun } else { How::Anew };
+                self.run_again(path, &id, &by, &run, again, how)?
+            }
+            Verb::RunFork { run, again } => self.run_again(path, &id, &by, &run, again, How::Fork)?,
+            Verb::RunMigrate { run, to } => self.move_run(path, &id, &by, &run, to.as_deref())?,
             Verb::GateApprove { run, gate, digest, reason } => {
                 self.hand_over(path, &id, &run, &Ask::Approve { gate, digest, by: by.clone(), reason })?
             }
@@ -129,7 +139,7 @@ impl Driver {
     }
 
     /// Hands a decision to the run it is about.
-    fn hand_over(
+    pub(super) fn hand_over(
         &mut self,
         path: &str,
         id: &CommandId,
@@ -137,6 +147,9 @@ impl Driver {
         ask: &Ask,
     ) -> Result<Result<Option<RunId>, No>, DriverError> {
         let no = |code, message| Ok(Err(No { code, message, run: Some(run.clone()) }));
+        if matches!(ask, Ask::Cancel { .. }) {
+            self.take_parked(run);
+        }
         if self.runs.contains_key(run) {
             return Ok(match self.ask(run, ask, Some(id.clone()))? {
                 // taken before a crash: the fact is there, only the file was left
@@ -235,5 +248,14 @@ impl Driver {
             self.log_event(PassageAdded { passage })?;
         }
         Ok(Ok(None))
+    }
+}
+
+/// Tells whether a command asks for definitions as they stand now.
+fn follows_latest(verb: &Verb) -> bool {
+    match verb {
+        Verb::RunStart { .. } | Verb::RunMigrate { to: None, .. } => true,
+        Verb::RunRerun { again, .. } | Verb::RunFork { again, .. } => again.latest,
+        _ => false,
     }
 }

@@ -8,6 +8,7 @@
 //! Direction: command or report -> `decide` -> journal (durable) -> history file -> effects -> commit.
 
 mod adopt;
+mod again;
 mod answers;
 mod begin;
 mod branch;
@@ -207,6 +208,8 @@ struct Parked {
     why: String,
     /// Part of its history is in no commit, so the journal must be kept.
     ahead: bool,
+    /// It could be read, but this build would have decided otherwise: a person may end or move it.
+    read: Option<Box<Live>>,
 }
 
 impl Driver {

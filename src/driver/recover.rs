@@ -10,10 +10,10 @@ use std::{
     path::Path,
 };
 
-use cairn_kernel::{Command, Outcome, Outstanding, State};
+use cairn_kernel::{Command, Outcome, Outstanding};
 use cairn_store_layout::{
     Digest, RunId,
-    event::{Body, JournalRepaired, RunParked},
+    event::{Body, Event, JournalRepaired, RunParked},
     journal::Entry,
     paths,
     record::{LINE_BYTES_MAX, Record},
@@ -23,7 +23,6 @@ use cairn_store_layout::{
 use super::{Driver, DriverError, Parked, live::Live, wake::Report};
 use crate::store::{
     artifacts::{self, Keep},
-    definitions::Pins,
     disk,
     fsutil::{self, At as _},
     journal::Recovered,
@@ -103,17 +102,18 @@ impl Driver {
         match self.load(run) {
             Ok(()) => Ok(()),
             Err(error @ (DriverError::History { .. } | DriverError::Gap { .. })) => {
-                self.park(run, &error.to_string(), mended.records > mended.committed)
+                self.park(run, &error.to_string(), mended.records > mended.committed, None)
             }
             Err(error) => Err(error),
         }
     }
 
     /// Leaves a run alone until somebody has looked at it. `ahead`: only the journal has all of it.
-    fn park(&mut self, run: &RunId, why: &str, ahead: bool) -> Result<(), DriverError> {
+    /// `read`: the run, if it is only that this build would have decided otherwise.
+    fn park(&mut self, run: &RunId, why: &str, ahead: bool, read: Option<Box<Live>>) -> Result<(), DriverError> {
         tracing::error!(%run, why, "the run can not be followed; it waits, the others go on");
         self.served.parked.push(format!("{run}: {why}"));
-        self.parked.insert(run.clone(), Parked { why: why.to_owned(), ahead });
+        self.parked.insert(run.clone(), Parked { why: why.to_owned(), ahead, read });
         if self.is_told(run)? {
             return Ok(());
         }
@@ -270,14 +270,15 @@ impl Driver {
         Ok(found)
     }
 
-    /// Folds a run's history.
-    fn load(&mut self, run: &RunId) -> Result<(), DriverError> {
+    /// Folds a run's history. A run that this build would have taken elsewhere is parked: nothing is guessed.
+    pub(super) fn load(&mut self, run: &RunId) -> Result<(), DriverError> {
         let path = paths::run(run);
         let file = self.store.path(&path);
         let text = fsutil::read(&file)?.unwrap_or_default();
         let fault = |why: String| DriverError::History { path: file.clone(), why };
         let text = String::from_utf8(text).map_err(|e| fault(e.to_string()))?;
         let mut live: Option<Live> = None;
+        let mut events: Vec<Event> = Vec::new();
         for (n, line) in text.lines().enumerate() {
             let mut spilled = Vec::new();
             let mut fetch = |digest: &Digest| {
@@ -290,17 +291,15 @@ impl Driver {
             }
             self.clock.after(record.event.at);
             if let Some(live) = &mut live {
+                if let Body::RunMigrated(moved) = &record.event.body {
+                    self.follow_move(live, &events, moved).map_err(|error| fault(error.to_string()))?;
+                }
                 live.replay(&record, spilled);
+                events.push(record.event);
                 continue;
             }
-            let Body::RunStarted(start) = &record.event.body else {
-                return Err(fault("it does not begin with run.started".to_owned()));
-            };
-            let pins = Pins { definition: start.definition.clone(), files: start.pins.clone() };
-            let pinned = self
-                .pinned(&start.workflow, &pins)
-                .map_err(|error| fault(format!("its definition can not be loaded: {error}")))?;
-            let state = State::begin(pinned.plan.clone(), start, record.event.at);
+            events.push(record.event.clone());
+            let (state, pinned) = self.begin_again(&events).map_err(|error| fault(error.to_string()))?;
             let Some(view) = RunView::begin(&record) else { return Ok(()) };
             let mut begun = Live::new(state, pinned, view);
             begun.committed = lines_of(&self.committed_bytes(&path)?);
@@ -310,13 +309,15 @@ impl Driver {
             }
             live = Some(begun);
         }
-        if let Some(live) = live
-            && (live.state.end().is_none() || live.is_ahead())
-        {
-            self.memory.remember(&live.since.passages);
-            self.runs.insert(run.clone(), live);
+        let Some(live) = live.filter(|live| live.state.end().is_none() || live.is_ahead()) else { return Ok(()) };
+        self.memory.remember(&live.since.passages);
+        match self.difference(&live, &events) {
+            Some(why) => self.park(run, &why, live.is_ahead(), Some(Box::new(live))),
+            None => {
+                self.runs.insert(run.clone(), live);
+                Ok(())
+            }
         }
-        Ok(())
     }
 
     /// Goes on where the world was left: what may be repeated is, what may not is a question.

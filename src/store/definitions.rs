@@ -80,6 +80,15 @@ pub fn pin(repo: &Repo, name: &str) -> Result<Pins, PinError> {
         return Err(none());
     }
     let tree = repo.tree_of(&paths::workflow_dir(name), None)?.ok_or_else(none)?;
+    pin_tree(repo, name, &tree)
+}
+
+/// Pins the workflow `name` as it is in the git tree `tree`, with agents, connectors and child workflows of the
+/// last commit.
+///
+/// # Errors
+/// When the tree holds no such workflow, or git can not be read.
+pub fn pin_tree(repo: &Repo, name: &str, tree: &TreeId) -> Result<Pins, PinError> {
     let find = |path: &str| {
         Ok(match path.strip_prefix(WORKFLOWS) {
             Some(_) => repo.tree_of(path, None)?.map(|tree| tree.to_string()),
@@ -87,7 +96,7 @@ pub fn pin(repo: &Repo, name: &str) -> Result<Pins, PinError> {
         })
     };
     let mut files = BTreeMap::new();
-    gather(repo, name, &tree, &find, &mut files)?;
+    gather(repo, name, tree, &find, &mut files)?;
     Ok(Pins { definition: tree.to_string(), files })
 }
 

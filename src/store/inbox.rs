@@ -139,7 +139,13 @@ pub fn read(name: &str, bytes: &[u8]) -> std::result::Result<Command, String> {
         | Verb::GateApprove { reason, .. }
         | Verb::GateDeny { reason, .. }
         | Verb::GateEdit { reason, .. } => (Vec::new(), reason.as_ref()),
-        Verb::AskAnswer { .. } | Verb::RunAdopt { .. } => (Vec::new(), None),
+        Verb::RunRetry { iteration, .. } => (iteration.iter().collect(), None),
+        Verb::RunMigrate { to, .. } => (to.iter().collect(), None),
+        Verb::AskAnswer { .. }
+        | Verb::RunAdopt { .. }
+        | Verb::RunResume { .. }
+        | Verb::RunRerun { .. }
+        | Verb::RunFork { .. } => (Vec::new(), None),
     };
     // all of these go into one line of a history
     if names.into_iter().chain([&command.by]).any(|name| name.len() > NAME_BYTES_MAX) {
@@ -148,7 +154,7 @@ pub fn read(name: &str, bytes: &[u8]) -> std::result::Result<Command, String> {
     if reason.is_some_and(|text| text.len() > REASON_BYTES_MAX) {
         return Err(format!("its reason has more than {REASON_BYTES_MAX} bytes"));
     }
-    if values(&command.verb).is_some_and(canonical::is_too_deep) {
+    if values(&command.verb).into_iter().any(canonical::is_too_deep) {
         return Err(format!("a value in it is nested too deeply: at most {} levels", canonical::DEPTH_MAX));
     }
     if name.strip_suffix(".json") != Some(command.id.as_str()) {
@@ -157,13 +163,14 @@ pub fn read(name: &str, bytes: &[u8]) -> std::result::Result<Command, String> {
     Ok(command)
 }
 
-/// The free value of a command, if it has one.
-fn values(verb: &Verb) -> Option<&serde_json::Value> {
+/// The free values of a command.
+fn values(verb: &Verb) -> Vec<&serde_json::Value> {
     match verb {
-        Verb::RunStart { input, .. } | Verb::GateEdit { input, .. } => Some(input),
-        Verb::AskAnswer { answer, .. } => Some(answer),
-        Verb::EventEmit { data, .. } => Some(data),
-        _ => None,
+        Verb::RunStart { input, .. } | Verb::GateEdit { input, .. } => vec![input],
+        Verb::RunRerun { again, .. } | Verb::RunFork { again, .. } => again.input.values().collect(),
+        Verb::AskAnswer { answer, .. } => vec![answer],
+        Verb::EventEmit { data, .. } => vec![data],
+        _ => Vec::new(),
     }
 }
 

@@ -145,12 +145,7 @@ pub fn fold(root: &Path, events: &[Event], load: &mut LoadPins<'_>) -> Result<Pa
 ///
 /// # Errors
 /// When the definition or the earlier history can not be read.
-pub fn replay(
-    root: &Path,
-    events: &[Event],
-    since_move: bool,
-    load: &mut LoadPins<'_>,
-) -> Result<Replayed, PastError> {
+pub fn replay(root: &Path, events: &[Event], since_move: bool, load: &mut LoadPins<'_>) -> Result<Replayed, PastError> {
     let moved_at = events.iter().rposition(|event| matches!(event.body, Body::RunMigrated(_)));
     if let Some(at) = moved_at.filter(|_| since_move) {
         let past = fold(root, &events[..=at], load)?;

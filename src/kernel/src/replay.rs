@@ -29,7 +29,7 @@ use crate::{
 pub struct Replayed {
     /// Events that the kernel gave again, exactly.
     pub same: usize,
-    /// Events that this build can not compute: kinds it does not know.
+    /// Events that are not the kernel's to decide: kinds it does not know, moves, changes of the owner.
     pub untold: usize,
     /// The first event that it gives differently. Nothing after it was compared.
     pub difference: Option<Difference>,
@@ -87,7 +87,11 @@ pub fn replay(
             }
             continue;
         }
-        if batch.iter().any(|event| matches!(event.body, Body::Unknown { .. }) || is_finding(&event.body)) {
+        // found out by the driver, or another machine took the run over: the kernel has no part in it
+        let foreign = |event: &Event| {
+            matches!(event.body, Body::Unknown { .. } | Body::RunAdopted(_)) || is_finding(&event.body)
+        };
+        if batch.iter().any(foreign) {
             batch.iter().for_each(|event| evolve(&mut state, event));
             replayed.untold += batch.len();
         } else {

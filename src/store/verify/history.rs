@@ -215,6 +215,22 @@ impl Checker<'_> {
                 self.outcome(event, &slot, Phase::Unknown);
                 self.state.requests.insert(unknown.gate.clone(), Request { digest: None, open: true });
             }
+            // everything begins again under the new plan, but the numbers of requests
+            Body::RunMigrated(_) => {
+                let open = self.state.requests.values().any(|request| request.open);
+                let busy = self.state.attempts.values().any(|attempt| attempt.phase != Phase::Over);
+                if open || busy {
+                    self.finding("bad_order", "the run moved while something was under way or asked");
+                }
+                self.state.gated.clear();
+                self.state.attempts.clear();
+                self.state.iterations.clear();
+            }
+            Body::AttemptReused(_) => {
+                if self.state.attempts.contains_key(&slot) || self.state.gated.contains_key(&slot) {
+                    self.finding("bad_order", "a result is taken over where an effect was begun or asked for");
+                }
+            }
             Body::StepSucceeded(_)
             | Body::StepFailed(_)
             | Body::StepSkipped(_)
@@ -226,7 +242,6 @@ impl Checker<'_> {
             | Body::SignalTaken(_)
             | Body::WaitOpened(_)
             | Body::StepRepeated(_)
-            | Body::AttemptReused(_)
             | Body::FailureDecided(_)
             | Body::UndoStarted(_)
             | Body::UndoSucceeded(_)
@@ -238,6 +253,7 @@ impl Checker<'_> {
             | Body::PassageAdded(_)
             | Body::JournalRepaired(_)
             | Body::RunParked(_)
+            | Body::RunFollowed(_)
             | Body::EventReceived(_)
             | Body::TriggerFired(_)
             | Body::MachineRetired(_)
