@@ -15,7 +15,7 @@ use std::{
 
 use cairn_store_layout::{
     CommandId, MachineId, RunId,
-    event::{Body, Event},
+    event::Body,
     paths,
     record::Record,
     time::Span,
@@ -162,6 +162,18 @@ pub fn follow(
                         .why(format!("{}; what lies in workflows/ can not be used as it stands", refusal.message))
                         .fix(format!("{} workflow check", context.cairn())));
                 }
+                "run_over" => ("already_over", exit::STALE),
+                "nothing_to_do" => {
+                    return Err(Failure::new("nothing_to_do", exit::REFUSED, "there is nothing to do for it")
+                        .why(format!("{}; nothing was changed", refusal.message))
+                        .fix(format!("see what it waits for: cairn run show {}", run.short())));
+                }
+                "run_parked" | "cannot_move" | "same_definition" => {
+                    return Err(Failure::new("refused", exit::REFUSED, "the run stays as it is; nothing was changed")
+                        .why(refusal.message)
+                        .fix(format!("cairn run show {}, cairn verify", run.short()))
+                        .details(serde_json::json!({"refusal": refusal.code})));
+                }
                 _ => ("refused", exit::REFUSED),
             };
             Err(Failure::new(code, exit, "the kernel did not follow the command; nothing was changed")
@@ -237,7 +249,7 @@ fn to_rest(
     loop {
         let state = taken(store, here, reader, run, command)?;
         if let Some(State::Refused(_)) = &state {
-            return Ok(Followed { state: State::Refused(refusal(store, here, command)), item: item(reader, run)? });
+            return Ok(Followed { state: logged(store, here, command), item: item(reader, run)? });
         }
         if let Some(view) = reader.view(run)? {
             if view.records != last.0 {
@@ -328,25 +340,28 @@ pub fn taken(
     });
     Ok(match (applied, gone) {
         (true, _) => Some(State::Applied),
-        (false, true) => Some(State::Refused(refusal(store, here, command))),
+        (false, true) => Some(logged(store, here, command)),
         (false, false) => None,
     })
 }
 
 /// What the machine's log says about a command that no history names.
-fn refusal(store: &Store, here: &MachineId, command: &CommandId) -> Refusal {
+fn logged(store: &Store, here: &MachineId, command: &CommandId) -> State {
     let logs = fsutil::list(&store.path(&format!("log/{here}"))).unwrap_or_default();
     for log in logs.iter().rev() {
         let bytes = fsutil::read(&log.path()).ok().flatten().unwrap_or_default();
         let text = String::from_utf8_lossy(&bytes);
         for line in text.lines().rev().filter(|l| l.contains(command.as_str())) {
-            let record = Record::decode(line, &mut |_| None);
-            if let Ok(Record { event: Event { body: Body::CommandRefused(refused), .. }, .. }) = record {
-                return Refusal { code: refused.code, message: refused.message };
+            match Record::decode(line, &mut |_| None).map(|record| record.event.body) {
+                Ok(Body::CommandRefused(refused)) => {
+                    return State::Refused(Refusal { code: refused.code, message: refused.message });
+                }
+                Ok(Body::RunFollowed(followed)) if followed.command == *command => return State::Applied,
+                _ => {}
             }
         }
     }
-    Refusal { code: "unknown".to_owned(), message: format!("see log/{here}/ in the store") }
+    State::Refused(Refusal { code: "unknown".to_owned(), message: format!("see log/{here}/ in the store") })
 }
 
 fn addressed_elsewhere(store: &Store, here: &MachineId, command: &CommandId) -> Result<bool, Failure> {

@@ -153,7 +153,7 @@ impl Driver {
         let follows = if again.latest {
             self.follow(&start.workflow)?
         } else {
-            self.follow_pins(&start.workflow, last_pins(&events).unwrap_or_else(|| past::pins_of(start)))
+            self.follow_pins(&start.workflow, past::pins_now(&events).unwrap_or_else(|_| past::pins_of(start)))
         };
         let follows = match follows {
             Ok(follows) => follows,
@@ -253,7 +253,7 @@ impl Driver {
             Ok(follows) => follows,
             Err(why) => return no(why),
         };
-        let pins = last_pins(&events).unwrap_or_else(|| past::pins_of(start));
+        let pins = past::pins_now(&events).unwrap_or_else(|_| past::pins_of(start));
         if pins == follows.pins && !parked {
             let message = format!("run {} follows that version already", run.short());
             return no(("same_definition", message));
@@ -327,12 +327,4 @@ impl Driver {
             Err(error) => Err(("bad_definition", error.to_string())),
         })
     }
-}
-
-/// The pins of the last move in a history.
-fn last_pins(events: &[Event]) -> Option<Pins> {
-    events.iter().rev().find_map(|event| match &event.body {
-        Body::RunMigrated(moved) => Some(past::pins_after(moved)),
-        _ => None,
-    })
 }

@@ -172,6 +172,32 @@ pub fn load(repo: &Repo, name: &str, pins: &Pins) -> Result<Pinned, PinError> {
     })
 }
 
+/// Compiles a workflow as it lies in the work tree, against the agents and connectors there. What is unchanged
+/// since the last commit has the pin it has there, so that it compares as the same.
+///
+/// # Errors
+/// When it can not be followed as it stands.
+pub fn plan_of_work_tree(root: &Path, repo: &Repo, name: &str) -> Result<Plan, PinError> {
+    let unreadable = |path: &str| {
+        let path = path.to_owned();
+        move |e: std::io::Error| PinError::Problems(vec![Problem::new(path, None, format!("can not be read: {e}"))])
+    };
+    let mut texts = BTreeMap::new();
+    for folder in ["agents", "connectors"] {
+        for (path, bytes) in files_below(root, folder).map_err(unreadable(folder))? {
+            let committed = match repo.blob_of(&path, None)? {
+                Some(blob) if repo.read_blob(&blob)? == bytes => blob.to_string(),
+                _ => format!("edited {}", cairn_store_layout::Digest::of(&bytes)),
+            };
+            let text = text_of(&path, &bytes)?;
+            texts.insert(path, (text, committed));
+        }
+    }
+    let parts = Parts::read(&texts);
+    let loaded = load_folder(root, name, &parts.catalog).map_err(unreadable(&paths::workflow_dir(name)))?;
+    loaded.map(|loaded| loaded.plan).map_err(PinError::Problems)
+}
+
 /// The agents and connectors of a set of files.
 #[derive(Debug, Default)]
 pub struct Parts {

@@ -4,9 +4,13 @@
 //! Needs no kernel and asks nothing of the world. Definitions come from git, by the pins that the
 //! history names; whoever calls says how they are loaded, so that a kernel can share what it has.
 
-use std::{path::Path, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
-use cairn_kernel::{Collector, Replayed, State};
+use cairn_kernel::{Collector, Plan, Replayed, State};
 use cairn_store_layout::{
     RunId,
     event::{Body, Event, Origin, RunMigrated, RunStarted},
@@ -14,12 +18,78 @@ use cairn_store_layout::{
 };
 
 use super::{
-    definitions::{PinError, Pinned, Pins},
+    definitions::{self, PinError, Pinned, Pins},
+    git::{GitError, Repo},
     reader::history::{self, Unreadable},
 };
 
 /// Loads what pins name.
 pub type LoadPins<'a> = dyn FnMut(&str, &Pins) -> Result<Arc<Pinned>, PinError> + 'a;
+
+/// Loads definitions from git and keeps them, for whoever is no kernel.
+pub struct Loader {
+    root: PathBuf,
+    repo: Repo,
+    loaded: BTreeMap<Pins, Arc<Pinned>>,
+}
+
+impl Loader {
+    /// Opens the repository of the store at `root`.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn new(root: &Path) -> Result<Self, GitError> {
+        Ok(Self { root: root.to_owned(), repo: Repo::open(root)?, loaded: BTreeMap::new() })
+    }
+
+    /// The repository.
+    #[must_use]
+    pub fn repo(&self) -> &Repo {
+        &self.repo
+    }
+
+    /// What pins name.
+    ///
+    /// # Errors
+    /// When git can not give it, or it can not be followed.
+    pub fn load(&mut self, workflow: &str, pins: &Pins) -> Result<Arc<Pinned>, PinError> {
+        if let Some(pinned) = self.loaded.get(pins) {
+            return Ok(pinned.clone());
+        }
+        let pinned = Arc::new(definitions::load(&self.repo, workflow, pins)?);
+        self.loaded.insert(pins.clone(), pinned.clone());
+        Ok(pinned)
+    }
+
+    /// What a history follows at its end.
+    ///
+    /// # Errors
+    /// When it is no history, or its definition can not be loaded.
+    pub fn load_last(&mut self, events: &[Event]) -> Result<Arc<Pinned>, PastError> {
+        let (workflow, pins) = (start_of(events)?.workflow.clone(), pins_now(events)?);
+        Ok(self.load(&workflow, &pins)?)
+    }
+
+    /// A workflow as it lies in the work tree, edits that are in no commit included.
+    ///
+    /// # Errors
+    /// When it can not be followed as it stands.
+    pub fn work_tree(&self, workflow: &str) -> Result<Plan, PinError> {
+        definitions::plan_of_work_tree(&self.root, &self.repo, workflow)
+    }
+}
+
+/// The answer of [`recheck`].
+pub type Recheck = Replayed;
+
+/// Lets this build decide again everything that is recorded of `run`; `None` when nothing is.
+///
+/// # Errors
+/// When the history, its definitions or its origin can not be read.
+pub fn recheck(root: &Path, run: &RunId, loader: &mut Loader) -> Result<Option<Recheck>, PastError> {
+    let Some(events) = events(root, run)? else { return Ok(None) };
+    replay(root, &events, false, &mut |workflow, pins| loader.load(workflow, pins)).map(Some)
+}
 
 /// Why the past of a run can not be read.
 #[derive(Debug, thiserror::Error)]
@@ -60,6 +130,21 @@ pub fn pins_of(start: &RunStarted) -> Pins {
 #[must_use]
 pub fn pins_after(moved: &RunMigrated) -> Pins {
     Pins { definition: moved.definition.clone(), files: moved.pins.clone() }
+}
+
+/// The pins that a history follows at its end.
+///
+/// # Errors
+/// When it is no history.
+pub fn pins_now(events: &[Event]) -> Result<Pins, PastError> {
+    let moved = events.iter().rev().find_map(|event| match &event.body {
+        Body::RunMigrated(moved) => Some(pins_after(moved)),
+        _ => None,
+    });
+    Ok(match moved {
+        Some(pins) => pins,
+        None => pins_of(start_of(events)?),
+    })
 }
 
 /// The first event of a history.

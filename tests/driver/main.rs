@@ -2,6 +2,7 @@
 //!
 //! Everything here goes through the library, in one process, without the command line.
 
+mod again;
 mod branch;
 mod commands;
 mod definitions;

@@ -1,9 +1,17 @@
 //! `cairn run`: start runs and look at them.
 
 pub mod adopt;
+pub mod again;
 pub mod cancel;
+mod compared;
+pub mod fork;
 pub mod history;
 pub mod ls;
+pub mod migrate;
+pub mod replay;
+pub mod rerun;
+pub mod resume;
+pub mod retry;
 pub mod show;
 pub mod start;
 
@@ -27,6 +35,18 @@ pub enum Run {
     Show(show::Show),
     /// Show everything that happened to one run
     History(history::History),
+    /// Let a run go on that stands still: read a parked one again, end a pause now
+    Resume(resume::Resume),
+    /// Begin a new attempt of what failed or pauses
+    Retry(retry::Retry),
+    /// Do a run again as a new run, taking over what is done
+    Rerun(rerun::Rerun),
+    /// Go on from a step of a run as a new run, with memory as it was then
+    Fork(fork::Fork),
+    /// Decide a run again from its history, or compare it with another version
+    Replay(replay::Replay),
+    /// Move a run to another version of its definition
+    Migrate(migrate::Migrate),
     /// End a run before its time
     Cancel(cancel::Cancel),
     /// Take over a run of a machine id that was retired here
@@ -40,6 +60,12 @@ impl Run {
             Self::Ls(verb) => verb.run(context),
             Self::Show(verb) => verb.run(context),
             Self::History(verb) => verb.run(context),
+            Self::Resume(verb) => verb.run(context),
+            Self::Retry(verb) => verb.run(context),
+            Self::Rerun(verb) => verb.run(context),
+            Self::Fork(verb) => verb.run(context),
+            Self::Replay(verb) => verb.run(context),
+            Self::Migrate(verb) => verb.run(context),
             Self::Cancel(verb) => verb.run(context),
             Self::Adopt(verb) => verb.run(context),
         }

@@ -39,6 +39,11 @@ impl Show {
         if let Some(parent) = &view.parent {
             screen.say(format!("parent   run {}, step {}", parent.run, parent.step));
         }
+        if let Some(origin) = &view.origin {
+            let from = origin.from.as_ref().map_or(String::new(), |step| format!(", from `{step}` on anew"));
+            let then = if origin.as_of.is_some() { ", with memory as it was then" } else { "" };
+            screen.say(format!("after    {}{from}{then}", origin.run));
+        }
         if let Some(ended) = view.ended {
             screen.say(format!("ended    {}", screen.time_full(ended)));
         }

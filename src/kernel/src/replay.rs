@@ -48,6 +48,14 @@ pub struct Difference {
     pub refused: Option<String>,
 }
 
+impl Replayed {
+    /// Tells whether the kernel gave all that is its to give.
+    #[must_use]
+    pub fn is_same(&self) -> bool {
+        self.difference.is_none()
+    }
+}
+
 impl Difference {
     /// The difference in a sentence.
     #[must_use]
@@ -88,9 +96,8 @@ pub fn replay(
             continue;
         }
         // found out by the driver, or another machine took the run over: the kernel has no part in it
-        let foreign = |event: &Event| {
-            matches!(event.body, Body::Unknown { .. } | Body::RunAdopted(_)) || is_finding(&event.body)
-        };
+        let foreign =
+            |event: &Event| matches!(event.body, Body::Unknown { .. } | Body::RunAdopted(_)) || is_finding(&event.body);
         if batch.iter().any(foreign) {
             batch.iter().for_each(|event| evolve(&mut state, event));
             replayed.untold += batch.len();

@@ -11,8 +11,7 @@ use crate::{
     GateId, MachineId, RunId, StepId,
     event::{
         AttemptFailed, AttemptSucceeded, Body, Event, FailureDecision, Origin, Parent, PlannedStep, RunStarted, Then,
-        UndoFailed,
-        UndoSucceeded,
+        UndoFailed, UndoSucceeded,
     },
     money::Usd,
     payload::Request,
@@ -437,6 +436,7 @@ fn new_slot(iteration: Option<String>, item: Option<Value>) -> SlotView {
         round: 0,
         undo: None,
         note: None,
+        reused_from: None,
     }
 }
 
@@ -576,6 +576,7 @@ fn advance(slot: &mut SlotView, event: &Event) {
         Body::AttemptReused(reused) => {
             slot.output = Some(reused.output.clone());
             note = Some(format!("taken over from {}", reused.from.short()));
+            slot.reused_from = Some(reused.from.clone());
             SlotState::Done
         }
         Body::LeaseAsked(_) => {

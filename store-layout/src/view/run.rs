@@ -183,6 +183,9 @@ pub struct SlotView {
     pub undo: Option<UndoView>,
     /// Why it was skipped, denied, failed or waits.
     pub note: Option<String>,
+    /// The run whose result was taken over.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reused_from: Option<RunId>,
 }
 
 /// One attempt.
