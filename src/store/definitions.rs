@@ -193,9 +193,12 @@ pub fn plan_of_work_tree(root: &Path, repo: &Repo, name: &str) -> Result<Plan, P
             texts.insert(path, (text, committed));
         }
     }
-    let parts = Parts::read(&texts);
-    let loaded = load_folder(root, name, &parts.catalog).map_err(unreadable(&paths::workflow_dir(name)))?;
-    loaded.map(|loaded| loaded.plan).map_err(PinError::Problems)
+    let mut parts = Parts::read(&texts);
+    let mut bundles = read_folders(root).map_err(unreadable("workflows"))?;
+    parts.catalog.workflows = Some(callees(&bundles));
+    let bundle = bundles.remove(name).ok_or_else(|| PinError::NoSuchWorkflow(name.to_owned()))?;
+    let bundle = bundle.map_err(PinError::Problems)?;
+    Plan::compile(&bundle, &parts.catalog, &file_of(name)).map_err(PinError::Problems)
 }
 
 /// The agents and connectors of a set of files.
@@ -287,14 +290,9 @@ impl WorkTree {
         }
         let mut parts = Parts::read(&texts);
         parts.problems.extend(problems);
-        let mut bundles = BTreeMap::new();
-        for name in folders_in(root, "workflows")? {
-            bundles.insert(name.clone(), read_folder(root, &name)?);
-        }
         // a workflow may start another one, so all are read before the first is compiled
-        let callees =
-            bundles.iter().filter_map(|(name, read)| Some((name.clone(), Callee::of(&read.as_ref().ok()?.workflow))));
-        parts.catalog.workflows = Some(callees.collect());
+        let bundles = read_folders(root)?;
+        parts.catalog.workflows = Some(callees(&bundles));
         let compile = |name: &str, bundle: Bundle| {
             let plan = Plan::compile(&bundle, &parts.catalog, &file_of(name))?;
             Ok(Arc::new(LoadedWorkflow { bundle, plan }))
@@ -313,6 +311,20 @@ impl WorkTree {
         let broken = self.workflows.values().filter_map(|w| w.as_ref().err()).flatten();
         self.parts.problems.iter().chain(broken).cloned().collect()
     }
+}
+
+/// The workflows of the work tree by name, as read and not yet compiled.
+type Bundles = BTreeMap<String, Result<Bundle, Vec<Problem>>>;
+
+fn read_folders(root: &Path) -> std::io::Result<Bundles> {
+    folders_in(root, "workflows")?.into_iter().map(|name| Ok((name.clone(), read_folder(root, &name)?))).collect()
+}
+
+/// What a step may start: the workflows that can be read.
+fn callees(bundles: &Bundles) -> BTreeMap<String, Callee> {
+    let read =
+        |(name, read): (&String, &Result<Bundle, _>)| Some((name.clone(), Callee::of(&read.as_ref().ok()?.workflow)));
+    bundles.iter().filter_map(read).collect()
 }
 
 fn read_folder(root: &Path, name: &str) -> std::io::Result<Result<Bundle, Vec<Problem>>> {

@@ -270,7 +270,7 @@ fn a_run_that_is_parked_for_its_mind_can_be_ended_or_moved() {
     for run in [&one, &other] {
         tamper(&bench, run, "Go on?", "Come in?");
     }
-    bench.submit(Verb::RunCancel { run: one.clone(), reason: None });
+    bench.submit(Verb::RunCancel { run: one.clone(), reason: None, undo: false });
     bench.submit(Verb::RunMigrate { run: other.clone(), to: None });
     bench.serve();
     assert_eq!(bench.status(&one), RunStatus::Canceled);

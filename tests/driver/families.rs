@@ -101,7 +101,7 @@ fn canceling_a_parent_cancels_its_children_and_theirs() {
     let middle = child(&bench, &run, "sub");
     let leaf = child(&bench, &middle.run, "deeper");
     assert_eq!(leaf.parent.as_ref().map(|p| p.depth), Some(2));
-    bench.submit(Verb::RunCancel { run: run.clone(), reason: None });
+    bench.submit(Verb::RunCancel { run: run.clone(), reason: None, undo: false });
     bench.serve();
     for of in [&run, &middle.run, &leaf.run] {
         assert_eq!(bench.status(of), RunStatus::Canceled, "{of}");
@@ -117,7 +117,7 @@ fn a_child_that_fails_or_is_canceled_fails_its_step() {
         bench.serve();
         let view = child(&bench, &run, "sub");
         if cancel {
-            bench.submit(Verb::RunCancel { run: view.run.clone(), reason: Some("not now".to_owned()) });
+            bench.submit(Verb::RunCancel { run: view.run.clone(), reason: Some("not now".to_owned()), undo: false });
         } else {
             bench.answer(&bench.open_of(&view.run), json!({"ok": "yes"}));
         }

@@ -27,7 +27,7 @@ fn runs_with_one_key_take_their_turns_also_over_a_restart() {
     bench.serve();
     assert_eq!(bench.kinds(&second).last().map(String::as_str), Some("ask.opened"));
     assert_eq!(bench.kinds(&third).len(), 2, "still behind the second");
-    bench.submit(cairn_store_layout::command::Verb::RunCancel { run: second, reason: None });
+    bench.submit(cairn_store_layout::command::Verb::RunCancel { run: second, reason: None, undo: false });
     bench.serve();
     assert_eq!(bench.kinds(&third).last().map(String::as_str), Some("ask.opened"));
     assert_eq!(bench.git(&["status", "--porcelain"]), "");

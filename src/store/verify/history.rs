@@ -197,8 +197,6 @@ impl Checker<'_> {
                 self.in_turn(&slot);
                 self.started(event, &slot, start);
             }
-            // what had its turn asks for it again; the run itself keeps it
-            Body::RunMigrated(_) => self.state.turns.retain(|(step, _), _| step.is_none()),
             Body::LeaseAsked(asked) => self.turn_asked(slot, asked),
             Body::LeaseGranted(_) => self.turn_granted(slot),
             Body::ProbeStarted(probe) => self.probed(event, &slot, Some(&probe.effect)),
@@ -225,6 +223,8 @@ impl Checker<'_> {
                 self.state.gated.clear();
                 self.state.attempts.clear();
                 self.state.iterations.clear();
+                // what had its turn asks for it again; the run itself keeps it
+                self.state.turns.retain(|(step, _), _| step.is_none());
             }
             Body::AttemptReused(_) => {
                 if self.state.attempts.contains_key(&slot) || self.state.gated.contains_key(&slot) {

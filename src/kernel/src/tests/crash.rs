@@ -139,7 +139,9 @@ fn live(moves: &[(u8, u16)], world: &mut World) -> Bench {
         let waiting = outstanding(&bench.state);
         match what {
             0..=4 if !waiting.is_empty() => {
-                let (Outstanding::Again(p) | Outstanding::Lost(p)) = waiting[pick % waiting.len()].clone();
+                let (Outstanding::Again(p) | Outstanding::Lost(p)) = waiting[pick % waiting.len()].clone() else {
+                    panic!("no step starts another workflow here");
+                };
                 let outcome = match pick % 8 {
                     0 => failed(FailureClass::Soft, "soft"),
                     1 => failed(FailureClass::Business, "business"),
@@ -198,6 +200,7 @@ fn finish(bench: &mut Bench, world: &mut World) {
     let found = outstanding(&bench.state);
     for one in found {
         match one {
+            Outstanding::Child(_) => panic!("no step starts another workflow here"),
             Outstanding::Lost(p) => report(bench, &p, Outcome::Unknown { message: "the kernel stopped".to_owned() }),
             Outstanding::Again(p) => {
                 world.perform(&p.effect);
