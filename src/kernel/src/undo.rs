@@ -54,7 +54,8 @@ impl Completed {
         Self {
             step,
             slot: index,
-            ordinal: slot.ordinal,
+            // a run that moved to another definition counts on from there
+            ordinal: slot.effect.as_ref().map_or(slot.ordinal, |effect| effect.ordinal),
             what: slot.effect.as_ref().map(|effect| effect.request.name()).unwrap_or_default(),
             output: slot.output.clone().unwrap_or(Value::from(())),
             phase: Phase::Todo,

@@ -7,13 +7,14 @@ use std::{
 
 use cairn_store_layout::{
     Digest, GateId, RunId, StepId,
-    event::{ArtifactRef, Body, Event},
+    event::{ArtifactRef, Body, Event, Then},
     paths,
+    payload::EffectContent,
     record::{Record, RecordError},
 };
 use jiff::Timestamp;
 
-use super::Report;
+use super::{Report, course::Course};
 use crate::store::artifacts;
 
 /// Checks the bytes of the history at `path`. `may_be_torn`: its last line is being written, or the
@@ -80,6 +81,9 @@ pub(super) struct State {
     iterations: BTreeMap<StepId, BTreeSet<String>>,
     /// Slots that asked for their turn, and the run itself: whether it has come.
     pub(super) turns: BTreeMap<Slot, bool>,
+    course: Course,
+    /// The request about the outcome of the last attempt that nobody knew the outcome of.
+    unsettled: BTreeMap<Slot, GateId>,
 }
 
 pub(super) type Slot = (Option<StepId>, Option<String>);
@@ -135,6 +139,9 @@ impl Checker<'_> {
         {
             self.finding("bad_order", format!("iteration `{iteration}` of `{step}` was never listed"));
         }
+        if let Some((code, message)) = self.state.course.follow(event) {
+            self.finding(code, message);
+        }
         self.body(event);
     }
 
@@ -146,6 +153,7 @@ impl Checker<'_> {
                     self.finding("wrong_file", format!("this is the history of run {}", start.run));
                 }
                 self.state.run = Some(start.run.clone());
+                self.state.course.begin(start);
             }
             Body::RunSucceeded(_) | Body::RunFailed(_) | Body::RunCanceled(_) => self.state.ended = true,
             Body::StepExpanded(list) => {
@@ -203,16 +211,34 @@ impl Checker<'_> {
             Body::ProbeFailed(_) => self.probed(event, &slot, None),
             Body::AttemptSucceeded(done) => {
                 self.outcome(event, &slot, Phase::Over);
+                self.settled(&slot, done.settled_by.is_some());
                 self.artifacts(&done.artifacts);
             }
             Body::AttemptFailed(failed) => {
                 self.outcome(event, &slot, Phase::Over);
+                self.settled(&slot, failed.settled_by.is_some());
                 self.artifacts(&failed.artifacts);
+                if let Some(Then::Ask(gate)) = &failed.then {
+                    self.asked(gate, None);
+                }
+            }
+            Body::FailureDecided(decision) => {
+                self.report.checked.decisions += 1;
+                self.decided(&decision.gate, None, true);
             }
             Body::AttemptUnknown(unknown) => {
                 self.outcome(event, &slot, Phase::Unknown);
                 self.state.requests.insert(unknown.gate.clone(), Request { digest: None, open: true });
+                self.state.unsettled.insert(slot, unknown.gate.clone());
             }
+            Body::UndoStarted(start) => {
+                self.digest(&start.digest, &start.effect.digest(), "the effect that takes it back");
+                if start.key != start.effect.key() {
+                    self.finding("wrong_key", "the idempotency key is not the one of this effect");
+                }
+                self.belongs(event, &start.effect);
+            }
+            Body::UndoUnknown(unknown) => self.asked(&unknown.gate, None),
             // everything begins again under the new plan, but the numbers of requests
             Body::RunMigrated(_) => {
                 let open = self.state.requests.values().any(|request| request.open);
@@ -227,7 +253,9 @@ impl Checker<'_> {
                 self.state.turns.retain(|(step, _), _| step.is_none());
             }
             Body::AttemptReused(_) => {
-                if self.state.attempts.contains_key(&slot) || self.state.gated.contains_key(&slot) {
+                // an earlier round may have been done by this run itself
+                let busy = self.state.attempts.get(&slot).is_some_and(|attempt| attempt.phase != Phase::Over);
+                if busy || self.state.gated.get(&slot) == Some(&None) {
                     self.finding("bad_order", "a result is taken over where an effect was begun or asked for");
                 }
             }
@@ -242,11 +270,8 @@ impl Checker<'_> {
             | Body::SignalTaken(_)
             | Body::WaitOpened(_)
             | Body::StepRepeated(_)
-            | Body::FailureDecided(_)
-            | Body::UndoStarted(_)
             | Body::UndoSucceeded(_)
             | Body::UndoFailed(_)
-            | Body::UndoUnknown(_)
             | Body::RunAdopted(_)
             | Body::Unknown { .. } => {}
             Body::CommandRefused(_)
@@ -270,12 +295,7 @@ impl Checker<'_> {
         if start.key != start.effect.key() {
             self.finding("wrong_key", "the idempotency key is not the one of this effect");
         }
-        let elsewhere = self.state.run.as_ref().is_some_and(|run| start.effect.run != *run)
-            || Some(&start.effect.step) != event.step.as_ref()
-            || start.effect.iteration != event.iteration;
-        if elsewhere {
-            self.finding("wrong_effect", "the effect belongs to another run, step or iteration");
-        }
+        self.belongs(event, &start.effect);
         match self.state.gated.get(slot) {
             Some(None) => self.finding("not_approved", "the effect was carried out although its gate was not approved"),
             Some(Some(approved)) if *approved != start.digest => {
@@ -294,6 +314,29 @@ impl Checker<'_> {
             self.finding("bad_order", format!("attempt {number} follows attempt {before}"));
         }
         self.state.attempts.insert(slot.clone(), Attempt { number, phase: Phase::InFlight });
+    }
+
+    /// The question what became of an attempt is answered by its outcome.
+    fn settled(&mut self, slot: &Slot, settled: bool) {
+        let request = self.state.unsettled.get(slot).and_then(|gate| self.state.requests.get_mut(gate));
+        if let Some(request) = request.filter(|_| settled) {
+            request.open = false;
+        }
+    }
+
+    fn belongs(&mut self, event: &Event, effect: &EffectContent) {
+        let elsewhere = self.state.run.as_ref().is_some_and(|run| effect.run != *run)
+            || Some(&effect.step) != event.step.as_ref()
+            || effect.iteration != event.iteration;
+        if elsewhere {
+            self.finding("wrong_effect", "the effect belongs to another run, step or iteration");
+        }
+    }
+
+    fn asked(&mut self, gate: &GateId, digest: Option<Digest>) {
+        if self.state.requests.insert(gate.clone(), Request { digest, open: true }).is_some() {
+            self.finding("bad_order", format!("request {gate} is opened twice"));
+        }
     }
 
     fn outcome(&mut self, event: &Event, slot: &Slot, phase: Phase) {

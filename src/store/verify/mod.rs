@@ -5,6 +5,7 @@
 //! journal) is no finding.
 
 mod committed;
+mod course;
 mod history;
 mod journal;
 mod turns;
