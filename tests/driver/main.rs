@@ -11,6 +11,7 @@ mod editing;
 mod events;
 mod families;
 mod lossy;
+mod ending;
 mod machines;
 mod restarts;
 mod restored;

@@ -629,6 +629,47 @@ mod tests {
     }
 
     #[test]
+    fn a_failure_that_is_asked_about_leaves_the_inbox_when_it_is_decided() {
+        let failed = "\"kind\":\"attempt.failed\",\"v\":1,\"step\":\"send\",\"attempt\":1,\"class\":\"business\",\"code\":\"no\",\
+                      \"message\":\"declined\",\"then\":{\"ask\":\"0123456789ab\"}";
+        let decided = |what: &str| {
+            format!(
+                "\"kind\":\"failure.decided\",\"v\":1,\"step\":\"send\",\"gate\":\"0123456789ab\",\"decision\":\"{what}\",\"by\":\"jo\""
+            )
+        };
+        let view = fold(&[failed]);
+        assert_eq!((view.status(), view.requests[0].kind), (RunStatus::Waiting, ItemKind::Decide));
+        assert_eq!(view.requests[0].summary, "it failed: declined");
+        for (what, state) in [
+            ("retry", SlotState::Todo),
+            ("skip", SlotState::Skipped),
+            ("output", SlotState::Done),
+            ("fail", SlotState::Failed),
+        ] {
+            let view = fold(&[failed, &decided(what)]);
+            assert_eq!((view.steps[0].slots[0].state, view.requests[0].is_open()), (state, false), "{what}");
+        }
+    }
+
+    #[test]
+    fn taking_back_is_shown_beside_what_was_done() {
+        let done = "\"kind\":\"attempt.succeeded\",\"v\":1,\"step\":\"send\",\"attempt\":1,\"output\":null";
+        let unknown = "\"kind\":\"undo.unknown\",\"v\":1,\"step\":\"send\",\"attempt\":1,\"gate\":\"0123456789ab\",\"message\":\"?\"";
+        let undone =
+            "\"kind\":\"undo.succeeded\",\"v\":1,\"step\":\"send\",\"attempt\":1,\"output\":null,\"settled_by\":\"jo\"";
+        let failed = "\"kind\":\"undo.failed\",\"v\":1,\"step\":\"send\",\"attempt\":1,\"class\":\"hard\",\"code\":\"x\",\"message\":\"too late\"";
+        let view = fold(&[done, unknown]);
+        assert_eq!((view.status(), view.requests[0].kind), (RunStatus::Waiting, ItemKind::Settle));
+        let view = fold(&[done, unknown, undone]);
+        let slot = &view.steps[0].slots[0];
+        assert_eq!((slot.state, slot.note.as_deref()), (SlotState::Done, Some("taken back")));
+        assert_eq!(slot.undo.as_ref().map(|u| u.state), Some(UndoState::Undone));
+        assert!(!view.requests[0].is_open());
+        let view = fold(&[done, failed]);
+        assert_eq!(view.steps[0].slots[0].note.as_deref(), Some("not taken back: too late"));
+    }
+
+    #[test]
     fn a_settled_outcome_leaves_the_inbox() {
         let unknown = "\"kind\":\"attempt.unknown\",\"v\":1,\"step\":\"send\",\"attempt\":1,\"gate\":\"0123456789ab\",\"message\":\"?\"";
         let done = "\"kind\":\"attempt.succeeded\",\"v\":1,\"step\":\"send\",\"attempt\":1,\"output\":null,\"settled_by\":\"jo\"";

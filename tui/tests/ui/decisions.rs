@@ -3,7 +3,7 @@
 use cairn_store_layout::{
     Digest,
     payload::from_text,
-    view::{Ask, ItemKind, ItemState, settle_form},
+    view::{Ask, ItemKind, ItemState, decide_form, settle_form},
 };
 use cairn_tui::{Edited, Intent, Key, Msg, samples};
 
@@ -365,6 +365,25 @@ fn what_nobody_knows_is_settled_by_a_word() {
     let intents = desk.press("not_done Enter");
     let [Intent::Answer { gate: g, digest: d, answer, .. }] = &intents[..] else { panic!("{intents:?}") };
     assert_eq!((g, d, answer), (&gate, &digest, &serde_json::json!({"outcome": "not_done"})));
+}
+
+#[test]
+fn what_a_failure_means_is_said_in_a_form() {
+    let mut snapshot = samples::snapshot();
+    let item = &mut snapshot.inbox[0];
+    item.kind = ItemKind::Decide;
+    item.ask = Some(Ask { prompt: "card declined".to_owned(), form: decide_form() });
+    let mut desk = Desk::new(120, 40, cairn_tui::Config::default());
+    desk.views(snapshot);
+    assert!(desk.screen().contains("DECIDE: it failed"), "{}", desk.screen());
+    desk.press("a");
+    // the arrows go through the choices; the output is JSON
+    assert_eq!(desk.press("Right Right Right Tab {no Tab Enter"), []);
+    assert!(desk.message().contains("`output` must be JSON"), "{}", desk.message());
+    desk.press("Esc a");
+    let intents = desk.press("output Tab 7 Tab Enter");
+    let [Intent::Answer { answer, .. }] = &intents[..] else { panic!("{intents:?}") };
+    assert_eq!(answer, &serde_json::json!({"decision": "output", "output": 7, "comment": null}));
 }
 
 #[test]
