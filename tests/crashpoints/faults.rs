@@ -27,6 +27,8 @@ const ENOSPC: i32 = 28;
 
 /// How many of the ways below are tried at each call.
 const WAYS: usize = 2;
+/// With more calls than this, one way is.
+const LONG: u64 = 500;
 /// Of so many faults, one is followed by a power cut.
 const CUT_EVERY: u64 = 4;
 
@@ -43,7 +45,6 @@ fn ways(call: u64) -> [Fault; 10] {
 /// Lets the calls of a workload fail one by one.
 fn fail(workload: Workload) {
     let one = std::env::var("CAIRN_FAULT").ok();
-    let tried = number("CAIRN_FAULT_WAYS").map_or(WAYS, |n| usize::try_from(n).unwrap_or(WAYS)).min(10);
     let lab = Lab::new(1);
     let base = workloads::base(&lab);
     let root = first_commit(&lab);
@@ -51,6 +52,13 @@ fn fail(workload: Workload) {
         let healthy = lab.later(1);
         live(&healthy, workload, None).unwrap_or_else(|e| panic!("{} fails on a good disk: {e}", workload.name));
         healthy.calls()
+    };
+    let tried = match number("CAIRN_FAULT_WAYS") {
+        _ if one.is_some() => 10,
+        Some(n) => usize::try_from(n).unwrap_or(10).min(10),
+        // a long workload does the same things again and again
+        None if calls > LONG => 1,
+        None => WAYS,
     };
     let (mut faults, mut stopped, mut failures) = (0_u64, 0_u64, Vec::new());
     for call in 0..calls {

@@ -172,10 +172,14 @@ pub(crate) fn honest(_: &Change) -> bool {
 
 /// The images of a workload that are tried, each by its moment and its way, and how many there are that differ.
 fn chosen(workload: Workload, recorded: &Recorded, one: Option<&str>) -> (Vec<(usize, usize, Leaves)>, usize) {
-    let subsets = number("CAIRN_CRASH_SUBSETS").unwrap_or(SUBSETS);
+    // an image that a longer run found is among those of its moment, whatever is asked for now
+    let subsets = if one.is_some() { 1 << 10 } else { number("CAIRN_CRASH_SUBSETS").unwrap_or(SUBSETS) };
     let most = usize::try_from(number("CAIRN_CRASH_IMAGES").unwrap_or(IMAGES)).unwrap_or(usize::MAX);
     let (mut seen, mut all) = (HashSet::new(), Vec::new());
     moments(&recorded.base, &recorded.changes, honest, |moment, platter, commit| {
+        if one.is_some_and(|one| !one.starts_with(&format!("{}/{moment}/", workload.name))) {
+            return;
+        }
         let size = Relied::at(platter, commit, &recorded.promises, moment).size();
         for (way, leaves) in ways(moment, subsets).into_iter().enumerate() {
             // the same image is another case when more is relied upon
