@@ -141,6 +141,12 @@ impl RunId {
         ulid::Ulid::from_string(&self.0).map_or(0, |u| u.timestamp_ms())
     }
 
+    /// The 80 bits beside the start: for a run of a trigger they are derived from what it was started for.
+    #[must_use]
+    pub fn random(&self) -> u128 {
+        ulid::Ulid::from_string(&self.0).map_or(0, |u| u.random())
+    }
+
     /// The last six characters: what a person reads and types.
     #[must_use]
     pub fn short(&self) -> &str {

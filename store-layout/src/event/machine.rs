@@ -130,6 +130,9 @@ pub struct TriggerFired {
     /// How many due times this stands for, up to `due`; absent: one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub times: Option<u64>,
+    /// How many runs started each other by their ends or events before it; absent: none.
+    #[serde(default, skip_serializing_if = "super::run::is_zero")]
+    pub depth: u32,
     /// The input of a run that waits for an earlier one to end; there is neither `run` nor `left_out` then.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub input: Option<Value>,

@@ -89,7 +89,7 @@ pub struct Fired {
 }
 
 #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde decides the signature")]
-fn is_zero(n: &u32) -> bool {
+pub(super) fn is_zero(n: &u32) -> bool {
     *n == 0
 }
 
