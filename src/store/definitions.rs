@@ -12,7 +12,9 @@ use std::{
 use cairn_kernel::Plan;
 use cairn_store_layout::{
     catalog::{Callee, Catalog, calls},
-    definition::{Agent, Bundle, Connector, ConnectorKind, Problem, StepKind, Workflow, parse_workflow},
+    definition::{
+        Agent, Bundle, Connector, ConnectorKind, Problem, StepKind, TriggerSource, Workflow, nearest, parse_workflow,
+    },
     paths,
 };
 
@@ -301,7 +303,14 @@ impl WorkTree {
             let loaded = read.and_then(|bundle| compile(&name, bundle));
             (name, loaded)
         });
-        let workflows = workflows.collect();
+        let mut workflows: BTreeMap<_, _> = workflows.collect();
+        let names: Vec<String> = workflows.keys().cloned().collect();
+        for loaded in workflows.values_mut() {
+            let missing = loaded.as_ref().map(|loaded| unknown_triggers(&loaded.bundle.workflow, &names));
+            if let Some(problems) = missing.ok().filter(|problems| !problems.is_empty()) {
+                *loaded = Err(problems);
+            }
+        }
         Ok(Self { parts, workflows })
     }
 
@@ -325,6 +334,23 @@ fn callees(bundles: &Bundles) -> BTreeMap<String, Callee> {
     let read =
         |(name, read): (&String, &Result<Bundle, _>)| Some((name.clone(), Callee::of(&read.as_ref().ok()?.workflow)));
     bundles.iter().filter_map(read).collect()
+}
+
+/// Triggers that wait for runs of a workflow that is not there.
+fn unknown_triggers(workflow: &Workflow, names: &[String]) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    for trigger in &workflow.triggers {
+        if let TriggerSource::RunFinished(other) = &trigger.source
+            && !names.contains(other)
+        {
+            let message = format!("trigger `{}`: there is no workflow `{other}`", trigger.id);
+            let mut problem = Problem::new(file_of(&workflow.name), trigger.at, message);
+            problem.hint =
+                nearest(other, names.iter().map(String::as_str)).map(|near| format!("did you mean `{near}`?"));
+            problems.push(problem);
+        }
+    }
+    problems
 }
 
 fn read_folder(root: &Path, name: &str) -> std::io::Result<Result<Bundle, Vec<Problem>>> {

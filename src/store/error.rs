@@ -90,6 +90,14 @@ pub enum StoreError {
         /// What is wrong.
         why: String,
     },
+    /// What this machine knows of a workflow's triggers can not be read.
+    #[error("{} can not be read: {why}", file.display())]
+    BadTrust {
+        /// The file.
+        file: PathBuf,
+        /// What is wrong.
+        why: String,
+    },
     /// A history can not be read.
     #[error("{why}")]
     BadHistory {
@@ -120,6 +128,7 @@ impl StoreError {
             Self::NetworkDisk { .. } => "network_disk",
             Self::NoStateHome => "no_state_home",
             Self::BadIdentity { .. } => "bad_identity",
+            Self::BadTrust { .. } => "bad_trust",
             Self::BadHistory { .. } => "bad_history",
             Self::Fs(e) if e.is_full() => "disk_full",
             Self::Fs(_) => "file_system",
@@ -155,6 +164,9 @@ impl StoreError {
             Self::NoStateHome => "set HOME, or XDG_STATE_HOME to a folder that only you can write".to_owned(),
             Self::BadIdentity { file, .. } => {
                 format!("remove {}; this machine then joins the store under a new id", file.display())
+            }
+            Self::BadTrust { file, .. } => {
+                format!("remove {}; the triggers are off until: cairn workflow trust NAME", file.display())
             }
             Self::BadHistory { .. } => {
                 "run `cairn verify` for all findings; nothing was changed, and other runs are not affected".to_owned()

@@ -20,6 +20,7 @@ pub mod open;
 pub mod past;
 pub mod reader;
 pub mod shape;
+pub mod triggers;
 pub mod verify;
 
 #[cfg(test)]

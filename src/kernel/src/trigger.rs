@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 
 use cairn_store_layout::{
     Digest,
+    command::is_event_name,
     definition::{Overlap, Problem, Trigger, TriggerSource, Workflow, fill, nearest},
     paths,
 };
@@ -24,8 +25,6 @@ use crate::{
 const FUNCTIONS: [&str; 4] = ["range", "dict", "days_between", "add_days"];
 /// A dedupe text that is longer is kept as its digest.
 const DEDUPE_BYTES_MAX: usize = 200;
-/// The longest name of an event.
-const EVENT_BYTES_MAX: usize = 200;
 
 /// One trigger of a [`crate::Plan`].
 #[derive(Debug)]
@@ -136,6 +135,14 @@ impl PlanTrigger {
     /// A sentence saying which expression has no value.
     pub fn wants(&self, saw: &Saw) -> Result<Option<Wanted>, String> {
         self.evaluate(saw).map_err(|error| error.message)
+    }
+
+    /// The input of a run for what was seen, whatever `where` says: for a start by hand.
+    ///
+    /// # Errors
+    /// As [`PlanTrigger::wants`].
+    pub fn input(&self, saw: &Saw) -> Result<Json, String> {
+        self.input.eval(&saw.scope()).and_then(|value| to_json(&value)).map_err(|error| error.message)
     }
 
     fn evaluate(&self, saw: &Saw) -> Result<Option<Wanted>, ExprError> {
@@ -253,9 +260,8 @@ impl Check<'_> {
     }
 
     fn event(&mut self, name: &str) {
-        if name.is_empty() || name.len() > EVENT_BYTES_MAX || name.chars().any(|c| c.is_whitespace() || c.is_control())
-        {
-            let hint = Some("a word like payment.received".to_owned());
+        if !is_event_name(name) {
+            let hint = Some("a word in lower case like payment.received".to_owned());
             self.problem(format!("`{name}` can not be the name of an event"), hint);
         }
     }

@@ -48,6 +48,18 @@ impl Repo {
         Ok(node.filter(|node| node.is_file()).map(|node| BlobId(node.id)))
     }
 
+    /// The names of the folders in the folder at `path` of HEAD, sorted.
+    ///
+    /// # Errors
+    /// As [`Repo::tree_of`].
+    pub fn folders_in(&self, path: &str) -> Result<Vec<String>> {
+        let Some(TreeId(tree)) = self.tree_of(path, None)? else { return Ok(Vec::new()) };
+        let bytes = self.tree_bytes(&self.local(), tree)?;
+        let entries = self.entries(tree, &bytes)?;
+        let folders = entries.iter().filter(|entry| entry.mode.is_tree());
+        Ok(folders.map(|entry| entry.filename.to_string()).collect())
+    }
+
     /// Reads all files of a tree, by their path within it.
     ///
     /// # Errors
