@@ -50,10 +50,11 @@ impl Driver {
         match self.try_adopt(patience) {
             Err(error) if is_passing(&error) => {
                 tracing::warn!(%error, "edits could not be taken just now; the last good versions stay in use");
-                Ok(())
             }
-            done => done,
+            done => done?,
         }
+        // before anything else happens, so that what the edit waits for counts from here
+        self.arm_triggers()
     }
 
     fn try_adopt(&mut self, patience: Patience) -> Result<(), DriverError> {
@@ -74,6 +75,7 @@ impl Driver {
                 tracing::warn!(unit, "an edit can not be used; the last good version stays in use");
                 continue;
             }
+            self.trust_edits(&unit, &changes)?;
             plans.push(self.machine_plan(subject(&unit, &changes), changes));
         }
         if plans.is_empty() {

@@ -102,6 +102,7 @@ impl Driver {
             origin,
             fired,
         };
+        self.triggers.started(&start);
         let at = self.clock.now();
         let state = State::begin(pinned.plan.clone(), &start, at);
         let root = self.store.root().to_owned();

@@ -58,7 +58,17 @@ impl Driver {
         let Command { id, by, verb, .. } = command;
         let word = verb.word();
         let result = match verb {
-            Verb::RunStart { workflow, input } => self.start_run(path, &id, &by, &workflow, &input)?,
+            Verb::RunStart { workflow, input } => self.start_run(&id, &by, &workflow, &input)?,
+            Verb::TriggerFire { workflow, trigger, data } => {
+                let run = RunId::from(id.clone());
+                match self.has_begun(&run) {
+                    Some(known) => Ok(known),
+                    None => self
+                        .fire_by_hand(&id, &by, &workflow, &trigger, data)?
+                        .map(Some)
+                        .map_err(|(code, message)| No { code, message, run: None }),
+                }
+            }
             Verb::MemoryAdd { text, kind, entity } => self.add_passage(&by, text, kind, entity)?,
             Verb::RunAdopt { run } => {
                 if self.resume_adopted(&id, &by, &run)? || self.runs.get(&run).is_some_and(|r| r.state.has_taken(&id)) {
@@ -180,7 +190,6 @@ impl Driver {
 
     fn start_run(
         &mut self,
-        path: &str,
         id: &CommandId,
         by: &str,
         workflow: &str,
@@ -188,12 +197,8 @@ impl Driver {
     ) -> Result<Result<Option<RunId>, No>, DriverError> {
         let run = RunId::from(id.clone());
         let no = |code, message| Ok(Err(No { code, message, run: None }));
-        // the run's id is the command's: a command read twice finds its run
-        if self.runs.contains_key(&run) {
-            return Ok(Ok(Some(run)));
-        }
-        if self.store.path(&paths::run(&run)).exists() {
-            return Ok(Ok(None));
+        if let Some(known) = self.has_begun(&run) {
+            return Ok(Ok(known));
         }
         let follows = match self.follow(workflow)? {
             Ok(follows) => follows,
@@ -213,10 +218,15 @@ impl Driver {
         if let Err((code, message)) = self.begin_run(begin)? {
             return no(code, message);
         }
-        if let Some(live) = self.runs.get_mut(&run) {
-            live.since.consumed.insert(path.to_owned());
-        }
         Ok(Ok(Some(run)))
+    }
+
+    /// The run's id is the command's: a command read twice finds its run, `Some(None)` when that is over.
+    fn has_begun(&self, run: &RunId) -> Option<Option<RunId>> {
+        if self.runs.contains_key(run) {
+            return Some(Some(run.clone()));
+        }
+        self.store.path(&paths::run(run)).exists().then_some(None)
     }
 
     fn add_passage(
@@ -254,7 +264,7 @@ impl Driver {
 /// Tells whether a command asks for definitions as they stand now.
 fn follows_latest(verb: &Verb) -> bool {
     match verb {
-        Verb::RunStart { .. } | Verb::RunMigrate { to: None, .. } => true,
+        Verb::RunStart { .. } | Verb::TriggerFire { .. } | Verb::RunMigrate { to: None, .. } => true,
         Verb::RunRerun { again, .. } | Verb::RunFork { again, .. } => again.latest,
         _ => false,
     }

@@ -3,9 +3,9 @@
 //! [`super::serve`] turns it in the real world. A simulator turns it in its own, one wake after the
 //! other, in one thread.
 
-use std::time::Duration;
+use std::{path::PathBuf, time::Duration};
 
-use cairn_store_layout::MachineId;
+use cairn_store_layout::{MachineId, paths};
 use jiff::Timestamp;
 
 use super::{Driver, DriverError, Served, Until, Wake, World, adopt::Patience};
@@ -58,10 +58,22 @@ impl Kernel {
         self.driver.patience()
     }
 
-    /// The earliest moment that a run waits for.
+    /// The earliest moment that a run or a trigger waits for.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Timestamp> {
-        self.driver.next_deadline()
+        self.driver.next_deadline().into_iter().chain(self.driver.triggers.next()).min()
+    }
+
+    /// Leaves times and files that triggers look for to a kernel that stays.
+    pub(super) fn leave_times(&mut self) {
+        self.driver.triggers.leave_times();
+    }
+
+    /// The folders to be watched beside the inbox and the definitions.
+    pub(super) fn watched(&self) -> Vec<PathBuf> {
+        let files = self.driver.triggers.look_for_files().then(|| self.driver.store.path(paths::FILES));
+        let desk = self.driver.triggers.desk().dir().to_owned();
+        files.into_iter().chain([desk]).collect()
     }
 
     /// How many attempts are under way.

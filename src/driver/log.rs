@@ -45,8 +45,10 @@ impl Driver {
         let at = self.clock.now();
         let (path, n) = self.log_place(at)?;
         let event = Event { at, step: None, iteration: None, attempt: None, cause: None, body: body.into() };
-        if let Body::PassageAdded(added) = &event.body {
-            self.log.since.passages.push(added.passage.clone());
+        match &event.body {
+            Body::PassageAdded(added) => self.log.since.passages.push(added.passage.clone()),
+            Body::EventReceived(received) => self.triggers.heard(at, received),
+            _ => {}
         }
         self.log.since.told.push(cairn_store_layout::view::describe(&event));
         let line = live::encode(self.store.root(), &path, &Record { n, event }, &mut self.log.since)?;

@@ -26,6 +26,7 @@ mod performers;
 mod recall;
 mod recover;
 mod rest;
+mod triggers;
 mod turn;
 mod upkeep;
 mod wake;
@@ -63,6 +64,7 @@ use children::Families;
 use leases::Leases;
 use live::Live;
 use log::MachineLog;
+use triggers::Triggers;
 use turn::Turn;
 use wake::Wakes;
 
@@ -119,7 +121,10 @@ pub fn serve(store: Store, lock: KernelLock, options: &ServeOptions, stop: &Stop
     let root = store.root().to_owned();
     let mut kernel = Kernel::start(store, lock, World::real(sender.clone())?)?;
     // before the first look, or what comes between the two would wait for the slow poll
-    let _watch = watch::Watch::start(&root, kernel.machine(), sender);
+    let _watch = watch::Watch::start(&root, kernel.machine(), kernel.watched(), sender);
+    if let Until::AtRest(_) = options.until {
+        kernel.leave_times();
+    }
     let mut upkeep = upkeep::Upkeep::new(kernel.repo());
     let attended = attend(&mut kernel, &wakes, &options.until, stop, &mut upkeep);
     upkeep.stop();
@@ -180,6 +185,7 @@ struct Driver {
     /// The last entry of the journal that is in a commit with everything before it.
     kept: u64,
     log: MachineLog,
+    triggers: Triggers,
     memory: Arc<Memory>,
     dispatcher: Box<dyn Dispatcher>,
     turn: Turn,
@@ -241,6 +247,7 @@ impl Driver {
         crate::store::fsutil::create_dirs(&store.path(&cairn_store_layout::paths::inbox(&machine)))?;
         let mut driver = Self {
             log: MachineLog::default(),
+            triggers: Triggers::new(&world.home, &store, &machine),
             checkpointed: clock.up(),
             clock,
             known: head.map(|h| h.commit),
@@ -305,9 +312,11 @@ impl Driver {
                 Wake::Inbox => inbox = true,
                 // a look that is due later stays: files that change all the time are looked at now and then
                 Wake::Definitions => drop(self.edits.due.get_or_insert(up)),
+                Wake::Files => self.triggers.files_changed(up),
                 Wake::Time => {
                     inbox = true;
                     self.edits.due.get_or_insert(up);
+                    self.triggers.files_changed(up);
                 }
                 Wake::Stop => {}
             }
@@ -331,7 +340,8 @@ impl Driver {
         let wait =
             self.next_deadline().map_or(BACKSTOP, |at| at.duration_since(now).max(SignedDuration::ZERO).unsigned_abs());
         let edits = self.edits.due.map_or(BACKSTOP, |due| due.saturating_sub(self.clock.up()));
-        wait.min(edits).min(BACKSTOP)
+        let triggers = self.triggers_rest().unwrap_or(BACKSTOP);
+        wait.min(edits).min(triggers).min(BACKSTOP)
     }
 
     fn next_deadline(&self) -> Option<Timestamp> {
@@ -360,6 +370,8 @@ impl Driver {
 
     /// Commits everything, and leaves the index fresh.
     fn settle_down(&mut self, until: &Until) -> Result<Served, DriverError> {
+        self.tell_all_quiet()?;
+        self.write_turn()?;
         self.commit_runs(rest::Which::All)?;
         // a command that is the kernel for a moment would leave a fragment of a table behind each time
         if *until == Until::Stopped || self.memory.waiting() >= FLUSH_WAITING {
@@ -390,6 +402,7 @@ impl Driver {
         };
         for event in events {
             let effects = cairn_kernel::react(&live.state, &event);
+            self.triggers.happened(run, live.state.workflow(), &event);
             live.stage(self.store.root(), event, &mut self.turn)?;
             for effect in effects {
                 match effect {
@@ -446,11 +459,13 @@ impl Driver {
             // the end of a child and what follows from it for its parent are one write, as is a turn that is free
             loop {
                 self.settle_families()?;
-                if !self.grant_turns()? {
+                let granted = self.grant_turns()?;
+                if !self.fire_triggers()? && !granted {
                     break;
                 }
             }
             self.write_turn()?;
+            self.keep_seen()?;
             // before an effect leaves: a store that is restored to an earlier state must be told from this one
             self.set_mark();
             let effects = std::mem::take(&mut self.turn.effects);

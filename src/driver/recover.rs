@@ -87,6 +87,8 @@ impl Driver {
             self.kept = self.journal.last();
         }
         self.fence_off()?;
+        self.recover_triggers(&by_file)?;
+        self.arm_triggers()?;
         self.resume()
     }
 
@@ -182,7 +184,7 @@ impl Driver {
     }
 
     /// A spilled value; one that is missing or damaged in the work tree is brought back from its commit.
-    fn payload(&self, digest: &Digest) -> Option<Vec<u8>> {
+    pub(super) fn payload(&self, digest: &Digest) -> Option<Vec<u8>> {
         let root = self.store.root();
         if let Ok(Some(bytes)) = artifacts::get(root, digest) {
             return Some(bytes);
@@ -300,6 +302,9 @@ impl Driver {
             }
             events.push(record.event.clone());
             let (state, pinned) = self.begin_again(&events).map_err(|error| fault(error.to_string()))?;
+            if let Body::RunStarted(start) = &record.event.body {
+                self.triggers.started(start);
+            }
             let Some(view) = RunView::begin(&record) else { return Ok(()) };
             let mut begun = Live::new(state, pinned, view);
             begun.committed = lines_of(&self.committed_bytes(&path)?);
@@ -350,7 +355,7 @@ impl Driver {
     }
 }
 
-fn run_of(path: &str) -> Option<RunId> {
+pub(super) fn run_of(path: &str) -> Option<RunId> {
     path.strip_prefix("runs/")?.rsplit('/').next()?.strip_suffix(".jsonl").and_then(|id| RunId::new(id).ok())
 }
 

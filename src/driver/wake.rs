@@ -18,6 +18,8 @@ pub enum Wake {
     Inbox,
     /// Something changed among the definitions.
     Definitions,
+    /// Something changed among the files that triggers look for.
+    Files,
     /// A deadline has come, or nobody woke us for a while.
     Time,
     /// Somebody asks us to stop.

@@ -1,32 +1,37 @@
 //! Watching is a hint: it only makes the loop look sooner than its slow poll would.
 
-use std::{path::Path, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use cairn_store_layout::{MachineId, paths};
 use notify::{RecommendedWatcher, RecursiveMode, Watcher as _};
 
 use super::wake::{Wake, Wakes};
 
-/// A watch on the inbox and the definitions, until dropped.
+/// A watch on the inbox, the definitions and what triggers look for, until dropped.
 pub(super) struct Watch {
     _watcher: RecommendedWatcher,
 }
 
 impl Watch {
-    /// Begins to watch; `None` when the system can not, which the slow poll makes up for.
-    pub(super) fn start(root: &Path, machine: &MachineId, wakes: Wakes) -> Option<Self> {
-        let inbox = root.join(paths::INBOX);
-        let inside = inbox.clone();
+    /// Begins to watch, `more` folders too; `None` when the system can not, which the slow poll makes up for.
+    pub(super) fn start(root: &Path, machine: &MachineId, more: Vec<PathBuf>, wakes: Wakes) -> Option<Self> {
+        let (inside, files) = (root.join(paths::INBOX), root.join(paths::FILES));
         let handler = move |event: notify::Result<notify::Event>| match event {
             Ok(event) if event.need_rescan() => wakes.send(Wake::Time),
             Ok(event) if event.kind.is_access() => {}
             Ok(event) => {
-                let (ours, others): (Vec<_>, Vec<_>) = event.paths.iter().partition(|p| p.starts_with(&inside));
-                if !ours.is_empty() {
-                    wakes.send(Wake::Inbox);
-                }
-                if !others.is_empty() {
-                    wakes.send(Wake::Definitions);
+                let is = |wake: &Wake, path: &PathBuf| match wake {
+                    Wake::Inbox => path.starts_with(&inside),
+                    Wake::Files => path.starts_with(&files),
+                    _ => !path.starts_with(&inside) && !path.starts_with(&files),
+                };
+                for wake in [Wake::Inbox, Wake::Files, Wake::Definitions] {
+                    if event.paths.iter().any(|path| is(&wake, path)) {
+                        wakes.send(wake);
+                    }
                 }
             }
             // lost events: look at everything
@@ -35,8 +40,8 @@ impl Watch {
         let config = notify::Config::default().with_poll_interval(Duration::from_secs(5));
         let started = RecommendedWatcher::new(handler, config).and_then(|mut watcher| {
             watcher.watch(&root.join(paths::inbox(machine)), RecursiveMode::NonRecursive)?;
-            for dir in paths::DEFINITION_DIRS {
-                let dir = root.join(dir);
+            let definitions = paths::DEFINITION_DIRS.iter().map(|dir| root.join(dir));
+            for dir in definitions.chain(more) {
                 if dir.is_dir() {
                     watcher.watch(&dir, RecursiveMode::Recursive)?;
                 }

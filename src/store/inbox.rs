@@ -135,6 +135,7 @@ pub fn read(name: &str, bytes: &[u8]) -> std::result::Result<Command, String> {
         Verb::MemoryAdd { kind, entity, .. } => (std::iter::once(kind).chain(entity).collect(), None),
         Verb::RunStart { workflow, .. } => (vec![workflow], None),
         Verb::EventEmit { name, .. } => (vec![name], None),
+        Verb::TriggerFire { workflow, trigger, .. } => (vec![workflow, trigger], None),
         Verb::RunCancel { reason, .. }
         | Verb::GateApprove { reason, .. }
         | Verb::GateDeny { reason, .. }
@@ -170,6 +171,7 @@ fn values(verb: &Verb) -> Vec<&serde_json::Value> {
         Verb::RunRerun { again, .. } | Verb::RunFork { again, .. } => again.input.values().collect(),
         Verb::AskAnswer { answer, .. } => vec![answer],
         Verb::EventEmit { data, .. } => vec![data],
+        Verb::TriggerFire { data, .. } => vec![data],
         _ => Vec::new(),
     }
 }

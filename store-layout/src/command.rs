@@ -42,6 +42,17 @@ pub enum Verb {
         #[serde(default)]
         input: Value,
     },
+    /// Start the run of a trigger now; its id will be the command's id.
+    #[serde(rename = "trigger.fire")]
+    TriggerFire {
+        /// The workflow.
+        workflow: String,
+        /// The trigger's name in it.
+        trigger: String,
+        /// What it sees: an event's data, a file's path below `files/`, a run's id; nothing for times.
+        #[serde(default, skip_serializing_if = "Value::is_null")]
+        data: Value,
+    },
     /// End a run before its time.
     #[serde(rename = "run.cancel")]
     RunCancel {
@@ -215,6 +226,7 @@ impl Verb {
     pub fn word(&self) -> &'static str {
         match self {
             Self::RunStart { .. } => "run.start",
+            Self::TriggerFire { .. } => "trigger.fire",
             Self::RunCancel { .. } => "run.cancel",
             Self::RunAdopt { .. } => "run.adopt",
             Self::RunResume { .. } => "run.resume",

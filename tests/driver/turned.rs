@@ -20,20 +20,20 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 
 /// Time and chance of a test.
-struct Lab {
-    now: RefCell<Timestamp>,
+pub(crate) struct Lab {
+    pub(crate) now: RefCell<Timestamp>,
     chance: RefCell<u128>,
-    asked: RefCell<VecDeque<Perform>>,
+    pub(crate) asked: RefCell<VecDeque<Perform>>,
     changes: RefCell<u64>,
 }
 
 impl Lab {
-    fn new() -> Rc<Self> {
+    pub(crate) fn new() -> Rc<Self> {
         let now = RefCell::new("2026-11-22T08:00:00Z".parse().expect("a moment"));
         Rc::new(Self { now, chance: RefCell::new(0), asked: RefCell::default(), changes: RefCell::new(0) })
     }
 
-    fn world(self: &Rc<Self>, home: &Path) -> World {
+    pub(crate) fn world(self: &Rc<Self>, home: &Path) -> World {
         let hands = Hands { lab: self.clone(), in_flight: 0 };
         World {
             home: home.to_owned(),
@@ -108,7 +108,7 @@ impl Dispatcher for Hands {
     fn shut_down(&mut self) {}
 }
 
-fn answer(perform: Perform) -> Wake {
+pub(crate) fn answer(perform: Perform) -> Wake {
     let outcome = Outcome::Succeeded {
         output: json!({"said": "yes"}),
         usage: Usage::default(),
