@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-use super::{doctor, effect, event, inbox, init, kernel, mem, run, screen::Color, status, verify, workflow};
+use super::{doctor, effect, event, inbox, init, kernel, mem, run, screen::Color, status, trigger, verify, workflow};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -82,6 +82,9 @@ pub enum Verb {
     /// Tell runs and triggers that something happened
     #[command(subcommand)]
     Event(event::Event),
+    /// What starts runs by itself
+    #[command(subcommand)]
+    Trigger(trigger::Trigger),
     /// What was learned
     #[command(subcommand)]
     Mem(mem::Mem),

@@ -10,7 +10,7 @@ use super::{
     context::{Context, Outcome},
     failure::{Failure, exit, plural},
     repair::{self, Trouble},
-    workflow,
+    trigger, workflow,
 };
 use crate::store::{
     Store, StoreError,
@@ -201,6 +201,17 @@ fn of_store(store: &Store, checks: &mut Vec<Check>) {
         }
         Err(e) => check("definitions", Grade::Fail, e.message, "check the permissions of the folders"),
     });
+    match trigger::listed(store) {
+        Ok(triggers) if triggers.is_empty() => {}
+        Ok(triggers) => checks.push(match trigger::off(&triggers).as_slice() {
+            [] => check("triggers", Grade::Ok, "all are on", ""),
+            off => {
+                let found = format!("off, because this machine does not trust them: {}", off.join(", "));
+                check("triggers", Grade::Warn, found, &format!("cairn workflow trust {}", off[0]))
+            }
+        }),
+        Err(e) => checks.push(check("triggers", Grade::Fail, e.message, "cairn trigger ls")),
+    }
 }
 
 /// What the next start would meet; nothing while a kernel runs, whose start met it.

@@ -18,6 +18,7 @@ pub mod repair;
 pub mod run;
 pub mod screen;
 pub mod status;
+pub mod trigger;
 pub mod tui;
 pub mod verify;
 pub mod workflow;
@@ -86,6 +87,7 @@ fn dispatch(verb: Option<Verb>, context: &mut Context) -> Outcome {
         Some(Verb::Workflow(verb)) => verb.run(context),
         Some(Verb::Effect(verb)) => verb.run(context),
         Some(Verb::Event(verb)) => verb.run(context),
+        Some(Verb::Trigger(verb)) => verb.run(context),
         Some(Verb::Mem(verb)) => verb.run(context),
         Some(Verb::Verify(verb)) => verb.run(context),
         Some(Verb::Doctor(verb)) => verb.run(context),

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::{
     context::{Context, Outcome},
     failure::{exit, plural},
-    workflow,
+    trigger, workflow,
 };
 
 /// What runs and what waits for you.
@@ -35,6 +35,8 @@ pub(super) fn show(context: &mut Context) -> Result<usize, super::Failure> {
     let inbox = reader.inbox(0);
     let problems = workflow::problems(&store)?;
     let memory = reader.memory_use()?;
+    let triggers = trigger::known(&store);
+    let next = triggers.iter().filter_map(|t| Some((t.next?, t))).min_by_key(|(next, _)| *next);
     let count = |status| runs.iter().filter(|r| r.status == status).count();
     let (running, waiting) = (count(RunStatus::Running), count(RunStatus::Waiting));
     let (good, bad, gone) = (count(RunStatus::Succeeded), count(RunStatus::Failed), count(RunStatus::Canceled));
@@ -51,6 +53,7 @@ pub(super) fn show(context: &mut Context) -> Result<usize, super::Failure> {
         "runs": {"running": running, "waiting": waiting, "succeeded": good, "failed": bad, "canceled": gone},
         "passages": memory.passages, "unreadable": health.unreadable,
         "problems": problems.iter().map(|p| json!(p)).collect::<Vec<Value>>(),
+        "triggers": {"next": next.map(|(_, t)| trigger::document(t, None)), "off": trigger::off(&triggers)},
     }));
     screen.say(format!("store    {} ({})", store.name(), store.root().display()));
     screen.say(match (kernel, pid) {
@@ -74,6 +77,12 @@ pub(super) fn show(context: &mut Context) -> Result<usize, super::Failure> {
     } else {
         format!("runs     {running} running, {waiting} waiting, {good} succeeded, {bad} failed, {gone} canceled")
     });
+    if let Some((at, first)) = next {
+        screen.say(format!("next     {} by {}, {}", first.workflow, first.goes_by, screen.time(at)));
+    }
+    for workflow in trigger::off(&triggers) {
+        screen.say(format!("off      triggers of {workflow}, until you trust them: {cairn} workflow trust {workflow}"));
+    }
     screen.say(format!("memory   {}", plural(memory.passages, "passage")));
     for why in &health.unreadable {
         screen.say(format!("damaged  {why}; see: {cairn} verify"));

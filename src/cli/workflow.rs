@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use super::{
     context::{Context, Outcome},
     failure::{Failure, exit, plural},
+    trigger,
 };
 use crate::store::{
     Store,
@@ -24,6 +25,22 @@ pub enum Workflow {
     /// Show one workflow: its input and its steps
     Show {
         /// The name of its folder in workflows/
+        name: String,
+    },
+    /// Let the triggers of the version in the last commit start runs on this machine
+    #[command(after_help = "\
+What you edit here is trusted as it is taken up; what came by git is off until you trust it.
+
+Examples:
+  cairn workflow show invoice-chase
+  cairn workflow trust invoice-chase")]
+    Trust {
+        /// The workflow
+        name: String,
+    },
+    /// Switch the triggers of a workflow off on this machine
+    Untrust {
+        /// The workflow
         name: String,
     },
     /// Check definitions as they lie on disk; exit code 1 when one can not be used
@@ -46,6 +63,8 @@ impl Workflow {
             Self::Show { name } => show(context, name),
             Self::Check { name } => check(context, name.as_deref()),
             Self::Schema => schema(context),
+            Self::Trust { name } => trigger::trust(context, name),
+            Self::Untrust { name } => trigger::untrust(context, name),
         }
     }
 }
@@ -86,14 +105,15 @@ fn ls(context: &mut Context) -> Outcome {
     let store = context.store()?;
     let tree = tree(&store)?;
     let cairn = context.cairn();
+    let triggers = trigger::known(&store);
     let screen = &mut context.screen;
     let item = |name: &String, loaded: &Result<Arc<LoadedWorkflow>, Vec<Problem>>| match loaded {
         Ok(w) => json!({
             "workflow": name, "ok": true, "description": w.bundle.workflow.description,
-            "steps": w.bundle.workflow.steps.len(), "problems": [],
+            "steps": w.bundle.workflow.steps.len(), "problems": [], "triggers": trigger::word(&triggers, name),
         }),
         Err(problems) => {
-            json!({"workflow": name, "ok": false, "description": null, "steps": null, "problems": problems})
+            json!({"workflow": name, "ok": false, "description": null, "steps": null, "problems": problems, "triggers": trigger::word(&triggers, name)})
         }
     };
     let items: Vec<Value> = tree.workflows.iter().map(|(name, loaded)| item(name, loaded)).collect();
@@ -116,7 +136,16 @@ fn ls(context: &mut Context) -> Outcome {
             }
         })
         .collect();
-    screen.table(&["WORKFLOW", "STATE", "STEPS", "DESCRIPTION"], &rows);
+    if triggers.is_empty() {
+        screen.table(&["WORKFLOW", "STATE", "STEPS", "DESCRIPTION"], &rows);
+    } else {
+        let mut rows = rows;
+        for row in &mut rows {
+            row.insert(3, trigger::word(&triggers, &row[0]).unwrap_or("-").to_owned());
+        }
+        screen.table(&["WORKFLOW", "STATE", "STEPS", "TRIGGERS", "DESCRIPTION"], &rows);
+        trigger::tell_off(screen, &triggers, &cairn);
+    }
     if tree.workflows.values().any(Result::is_err) {
         screen.note(format!("what is wrong: {cairn} workflow check"));
     }
@@ -145,9 +174,11 @@ fn show(context: &mut Context, name: &str) -> Outcome {
         })
         .collect();
     let files: Vec<&String> = loaded.bundle.files.keys().collect();
+    let triggers: Vec<_> = trigger::known(&store).into_iter().filter(|t| t.workflow == name).collect();
     screen.document(&json!({
         "schema": "cairn.workflow/1", "workflow": name, "description": definition.description,
         "input": definition.input, "steps": steps, "files": files,
+        "triggers": triggers.iter().map(|t| trigger::document(t, None)).collect::<Vec<_>>(),
     }));
     screen.heading(name);
     screen.say(&definition.description);
@@ -173,6 +204,11 @@ fn show(context: &mut Context, name: &str) -> Outcome {
         })
         .collect();
     screen.table(&["STEP", "DOES", "NEEDS", "NOTE"], &rows);
+    if !triggers.is_empty() {
+        screen.say("");
+        trigger::table(screen, &triggers);
+        trigger::tell_off(screen, &triggers, &cairn);
+    }
     screen.note(format!("\nstart it: {cairn} run start {name} --wait"));
     Ok(exit::OK)
 }

@@ -5,6 +5,7 @@ mod damage;
 mod lab;
 mod reference;
 mod transcript;
+mod triggers;
 
 use lab::Lab;
 use serde_json::json;

@@ -209,7 +209,6 @@ const AWAITED: &[&str] = &[
     "step.undo",
     "step.wait",
     "step.workflow",
-    "trigger",
 ];
 
 #[test]

@@ -29,6 +29,8 @@ impl Ls {
         let hidden = items.len().saturating_sub(self.limit.unwrap_or(usize::MAX));
         items.truncate(self.limit.unwrap_or(usize::MAX));
         let cairn = context.cairn();
+        let triggers = crate::cli::trigger::known(reader.store());
+        crate::cli::trigger::tell_off(&context.screen, &triggers, &cairn);
         let screen = &mut context.screen;
         screen.list("cairn.inbox/1", &items.iter().map(document).collect::<Vec<_>>(), None);
         let Some(first) = items.first() else {
