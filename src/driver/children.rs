@@ -88,11 +88,6 @@ impl Driver {
         match self.begin_child(&child)? {
             Ok(()) => {
                 self.families.add(&child.of, &child.run);
-                // one that was over at once was not known as a child yet
-                let over = self.runs.get(&child.run).is_some_and(|live| live.state.end().is_some());
-                if over {
-                    self.families.stir(&child.run, true, true);
-                }
                 Ok(())
             }
             Err((code, message)) => {

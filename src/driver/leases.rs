@@ -163,6 +163,9 @@ impl Leases {
     /// Takes up what a run waits for or holds, after a restart.
     fn take_up(&mut self, holder: Holder, lease: &Lease) {
         let Some(granted) = lease.granted else { return self.ask(holder, lease) };
+        if self.held.contains_key(&holder) {
+            return;
+        }
         if let Some(share) = &lease.asked.concurrency {
             *self.counts.entry(share.key.clone()).or_default() += 1;
         }
@@ -229,8 +232,8 @@ impl Driver {
         Ok(any)
     }
 
-    /// Knows again who waits and who holds, and what the rates have given out.
-    pub(super) fn take_up_leases(&mut self) -> Result<(), DriverError> {
+    /// Knows again what the rates have given out.
+    pub(super) fn take_up_rates(&mut self) -> Result<(), DriverError> {
         let now = self.clock.now();
         let path = self.store.path(paths::RATES);
         let (given, lines) = match read(&path)? {
@@ -246,11 +249,15 @@ impl Driver {
         if lines > LINES_MAX {
             self.leases.write_all(&path)?;
         }
-        let all: Vec<(Holder, Lease)> = self.runs.values().flat_map(|live| live.state.leases()).collect();
-        for (holder, lease) in all {
+        Ok(())
+    }
+
+    /// Knows again what a run waits for or holds.
+    pub(super) fn take_up_turns(&mut self, run: &RunId) {
+        let leases = self.runs.get(run).map(|live| live.state.leases()).unwrap_or_default();
+        for (holder, lease) in leases {
             self.leases.take_up(holder, &lease);
         }
-        Ok(())
     }
 
     /// Tells the file what was given out; it can be made again, so its troubles stop nobody.

@@ -327,7 +327,7 @@ impl Driver {
 
     /// Goes on where the world was left: what may be repeated is, what may not is a question.
     fn resume(&mut self) -> Result<(), DriverError> {
-        self.take_up_leases()?;
+        self.take_up_rates()?;
         let runs: Vec<RunId> = self.runs.keys().cloned().collect();
         for run in runs {
             self.resume_run(&run)?;
@@ -338,6 +338,7 @@ impl Driver {
     }
 
     pub(super) fn resume_run(&mut self, run: &RunId) -> Result<(), DriverError> {
+        self.take_up_turns(run);
         let Some(live) = self.runs.get(run) else { return Ok(()) };
         for outstanding in cairn_kernel::outstanding(&live.state) {
             match outstanding {

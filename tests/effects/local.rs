@@ -1,13 +1,14 @@
 //! Local agents and the memory connector, through the same door as everything else.
 
 use cairn_store_layout::{
+    command::Verb,
     definition::{Agent, Connector, ConnectorKind},
     event::FailureClass,
     payload::EffectClass,
 };
 use serde_json::json;
 
-use crate::support::{Bench, ask, call, failed, set_schema, with_files};
+use crate::support::{Bench, ask, call, failed, names, set_schema, with_files};
 
 fn writer() -> Agent {
     Agent::parse("agents/writer.toml", "kind = \"template\"").unwrap()
@@ -114,4 +115,30 @@ async fn recall_passes_the_question_on() {
     let panic = failed(bench.perform(&ask("panic", 3)).await);
     assert_eq!((panic.class, panic.code.as_str()), (FailureClass::Hard, "panic"));
     assert!(panic.message.contains("as the test wants it"), "{}", panic.message);
+}
+
+#[tokio::test]
+async fn an_event_is_a_command_whose_id_follows_from_the_effect() {
+    let bench = Bench::new();
+    let connector = || Connector { description: String::new(), kind: ConnectorKind::Event };
+    let job = call(connector(), "emit", json!({ "name": "paid", "data": { "no": 7 } }), EffectClass::Idempotent);
+    let first = bench.perform(&job).await.unwrap().output;
+    assert_eq!(bench.perform(&job).await.unwrap().output, first, "a repeat is the same event");
+    let inbox = bench.world.root.join("inbox/mabcdefghi");
+    let names = names(&inbox);
+    assert_eq!(names, [format!("{}.json", first["event"].as_str().unwrap())]);
+    let command = cairn::store::inbox::read(&names[0], &std::fs::read(inbox.join(&names[0])).unwrap()).unwrap();
+    let Verb::EventEmit { name, data, run } = command.verb else { panic!("an event") };
+    assert_eq!((name.as_str(), data, run), ("paid", json!({ "no": 7 }), None));
+    assert!(command.by.starts_with("run ") && command.by.ends_with(" step do_it"), "{}", command.by);
+
+    for (operation, input, code) in [
+        ("emit", json!({ "name": "Paid!" }), "bad_input"),
+        ("emit", json!({ "data": 1 }), "bad_input"),
+        ("emit", json!({ "name": "paid", "data": "x".repeat(600_000) }), "too_large"),
+        ("listen", json!({}), "no_operation"),
+    ] {
+        let failed = failed(bench.perform(&call(connector(), operation, input, EffectClass::Idempotent)).await);
+        assert_eq!((failed.class, failed.code.as_str()), (FailureClass::Hard, code), "{}", failed.message);
+    }
 }
