@@ -15,12 +15,16 @@ use crate::store::verify;
 /// and the git repository. Works beside a running kernel.
 #[derive(Debug, Args)]
 #[command(after_help = "Exit code 1 when there is a finding.")]
-pub struct Verify {}
+pub struct Verify {
+    /// Decide every finished run again, too: would this build have done the same?
+    #[arg(long)]
+    replay: bool,
+}
 
 impl Verify {
     pub(super) fn run(&self, context: &mut Context) -> Outcome {
         let store = context.store()?;
-        let report = verify::verify(&store);
+        let report = if self.replay { verify::verify_and_replay(&store) } else { verify::verify(&store) };
         let screen = &mut context.screen;
         let findings: Vec<Value> = report.findings.iter().map(|f| json!(f)).collect();
         screen.document(&json!({
@@ -38,6 +42,8 @@ impl Verify {
             plural(c.journal_entries, "journal entry").replace("entrys", "entries"),
             plural(c.commands, "command"),
         ];
+        let replayed = self.replay.then(|| format!("{} decided again", plural(c.replayed, "run")));
+        let checked: Vec<String> = checked.into_iter().chain(replayed).collect();
         screen.say(if report.ok() {
             format!("all is as it was written: {}", checked.join(", "))
         } else {

@@ -275,6 +275,10 @@ impl Driver {
             Body::RunMigrated(moved) => Some(moved.clone()),
             _ => None,
         });
+        // as a kernel does that reads them: the requests are withdrawn before the plan changes
+        for fact in facts.iter().filter(|fact| !matches!(fact.body, Body::RunMigrated(_))) {
+            cairn_kernel::evolve(&mut live.state, fact);
+        }
         let followed = match &moved {
             Some(moved) => self.follow_move(&mut live, &events, moved),
             None => Ok(()),

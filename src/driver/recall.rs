@@ -19,6 +19,7 @@ impl Recaller for StoreMemory {
                 wanted.entity = query.entity;
                 wanted.kind = query.kind;
                 wanted.labels = query.labels;
+                wanted.as_of = query.as_of;
                 wanted.limit = query.limit;
                 memory.recall(&wanted)
             };

@@ -28,6 +28,9 @@ pub struct RecallQuery {
     /// Only passages that carry all of these labels.
     #[serde(default)]
     pub labels: BTreeMap<String, String>,
+    /// What was known at that moment, and held then; RFC 3339. Absent: everything, as it holds now.
+    #[serde(default)]
+    pub as_of: Option<jiff::Timestamp>,
     /// Most hits wanted, 1 to 50.
     #[serde(default = "limit")]
     pub limit: usize,

@@ -15,10 +15,12 @@ use cairn_store_layout::{
     RunId,
     event::{Body, Event, Origin, RunMigrated, RunStarted},
     paths,
+    record::Record,
 };
 
 use super::{
     definitions::{self, PinError, Pinned, Pins},
+    fsutil,
     git::{GitError, Repo},
     reader::history::{self, Unreadable},
 };
@@ -82,12 +84,20 @@ impl Loader {
 /// The answer of [`recheck`].
 pub type Recheck = Replayed;
 
-/// Lets this build decide again everything that is recorded of `run`; `None` when nothing is.
+/// Lets this build decide again everything that is recorded of `run`, and compares the bytes; `None` when nothing
+/// is recorded.
 ///
 /// # Errors
 /// When the history, its definitions or its origin can not be read.
 pub fn recheck(root: &Path, run: &RunId, loader: &mut Loader) -> Result<Option<Recheck>, PastError> {
+    let text = fsutil::read(&root.join(paths::run(run))).map_err(Unreadable::from)?.unwrap_or_default();
     let Some(events) = events(root, run)? else { return Ok(None) };
+    for (n, (event, line)) in events.iter().zip(text.split(|b| *b == b'\n')).enumerate() {
+        let record = Record { n: n as u64, event: event.clone() };
+        if record.encode().is_ok_and(|(written, _)| written.trim_end().as_bytes() != line) {
+            return Err(PastError::Bytes(n));
+        }
+    }
     replay(root, &events, false, &mut |workflow, pins| loader.load(workflow, pins)).map(Some)
 }
 
@@ -103,6 +113,9 @@ pub enum PastError {
     /// The run whose results it takes over is not in this store.
     #[error("the history of run {0}, whose results it takes over, is not there")]
     NoOrigin(RunId),
+    /// A line has other bytes than this build would write for what it says.
+    #[error("record {0} is not written as this build writes it")]
+    Bytes(usize),
     /// The records do not begin with a start.
     #[error("it does not begin with run.started")]
     NoStart,

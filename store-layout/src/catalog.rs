@@ -130,7 +130,12 @@ impl Catalog {
             ConnectorKind::Memory => vec![
                 (
                     "recall",
-                    built_in(EffectClass::Read, GateClass::Data, &["query"], &["entity", "kind", "labels", "limit"]),
+                    built_in(
+                        EffectClass::Read,
+                        GateClass::Data,
+                        &["query"],
+                        &["entity", "kind", "labels", "limit", "as_of"],
+                    ),
                 ),
                 (
                     "remember",

@@ -1,5 +1,6 @@
 //! The command line as scripts and people meet it: the real program, in a home of its own.
 
+mod again;
 mod bad_input;
 mod damage;
 mod lab;

@@ -122,7 +122,9 @@ fn all(context: &mut Context, reader: &Reader, loader: &mut Loader) -> Outcome {
     let ok = rows.is_empty();
     let screen = &mut context.screen;
     screen.document(&json!({ "schema": "cairn.replay/1", "ok": ok, "items": items, "next": null }));
-    screen.table(&["RUN", "WORKFLOW", "WHAT"], &rows);
+    if !ok {
+        screen.table(&["RUN", "WORKFLOW", "WHAT"], &rows);
+    }
     screen.say(match (ok, good) {
         (true, n) => format!("{}: this build decides as is recorded", plural(n, "run")),
         (false, n) => format!("{} as recorded, {} not", plural(n, "run"), rows.len()),

@@ -8,6 +8,7 @@ mod committed;
 mod course;
 mod history;
 mod journal;
+mod replay;
 mod turns;
 
 use std::path::Path;
@@ -46,6 +47,9 @@ pub struct Checked {
     pub journal_entries: u64,
     /// Commands in the inbox.
     pub commands: u64,
+    /// Finished runs that were decided again.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub replayed: u64,
 }
 
 /// The answer of [`verify`].
@@ -55,6 +59,11 @@ pub struct Report {
     pub findings: Vec<Finding>,
     /// What was looked at.
     pub checked: Checked,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde decides the signature")]
+fn is_zero(n: &u64) -> bool {
+    *n == 0
 }
 
 impl Report {
@@ -72,6 +81,16 @@ impl Report {
 /// Checks everything that can be seen in a store.
 #[must_use]
 pub fn verify(store: &Store) -> Report {
+    check(store, false)
+}
+
+/// The same, and decides every finished run again.
+#[must_use]
+pub fn verify_and_replay(store: &Store) -> Report {
+    check(store, true)
+}
+
+fn check(store: &Store, replayed: bool) -> Report {
     let mut report = Report::default();
     let runs = match lock::probe(store.root()) {
         Ok(KernelHealth::Running { .. }) => true,
@@ -87,6 +106,9 @@ pub fn verify(store: &Store) -> Report {
     artifacts(store.root(), &mut report);
     commands(store, &mut report);
     committed::check(store.root(), &mut report);
+    if replayed {
+        replay::check(store, &mut report);
+    }
     report.findings.sort_unstable();
     report.findings.dedup();
     report
