@@ -53,7 +53,7 @@ fn a_child_runs_with_what_its_parent_is_pinned_to_and_its_end_is_the_outcome() {
 
 #[test]
 fn a_child_that_is_under_way_at_a_kill_is_found_and_not_started_twice() {
-    let steps = "[[input]]\nname = \"n\"\n[[step]]\nid = \"a\"\nrun = [\"sleep\", \"2\"]\neffect = \"read\"\n";
+    let steps = "[[input]]\nname = \"n\"\ntype = \"number\"\n[[step]]\nid = \"a\"\nrun = [\"sleep\", \"2\"]\neffect = \"read\"\n";
     let bench = with_child(&PARENT.replace("output = \"{{ steps.sub.output.said }}\"\n", ""), steps);
     let run = bench.start("w", json!({}));
     bench.killed_once(&run, "attempt.started");
@@ -91,7 +91,10 @@ fn the_end_of_a_child_that_the_parent_never_heard_of_is_told_at_the_next_start()
 
 #[test]
 fn canceling_a_parent_cancels_its_children_and_theirs() {
-    let bench = with_child(PARENT, "[[input]]\nname = \"n\"\n[[step]]\nid = \"deeper\"\nworkflow = \"leaf\"\n");
+    let bench = with_child(
+        PARENT,
+        "[[input]]\nname = \"n\"\ntype = \"number\"\n[[step]]\nid = \"deeper\"\nworkflow = \"leaf\"\n",
+    );
     bench.write(
         "workflows/leaf/workflow.toml",
         &ASKS.replace("{{ input.n }}", "").replace("[[input]]\nname = \"n\"\ntype = \"number\"\n", ""),
