@@ -264,11 +264,6 @@ impl<'a> Compiler<'a> {
     }
 
     fn undo(&mut self, step: &Step, undo: &Undo, earlier: &BTreeSet<&str>) -> Option<PlanUndo> {
-        if matches!(undo.kind, StepKind::Workflow { .. }) {
-            let hint = Some("give `undo` one of agent, call, run; a child run takes back its own steps".to_owned());
-            self.problem(step, "undo", "`undo` can not start a run of its own".to_owned(), hint);
-            return None;
-        }
         let more: &[&str] = if step.for_each.is_some() { &["output", "item", "key"] } else { &["output"] };
         let sight = Sight { earlier, more, finally: false };
         let spec = self.spec(step, &undo.kind, Some("undo"));

@@ -305,8 +305,6 @@ pub(super) struct RawUndo {
     pub(super) call: Option<String>,
     /// Run this program.
     pub(super) run: Option<Vec<String>>,
-    /// Start a run of this workflow and wait for its end.
-    pub(super) workflow: Option<String>,
     /// What it is given; `output` is what the step gave.
     #[serde(default)]
     #[schemars(with = "serde_json::Map<String, serde_json::Value>")]

@@ -304,19 +304,18 @@ impl Reader<'_> {
 
     fn undo(&mut self, place: Position, raw: RawUndo) -> Option<Undo> {
         let with = to_json(&toml::Value::Table(raw.with));
-        let kind = match (raw.agent, raw.call, raw.run, raw.workflow) {
-            (Some(agent), None, None, None) => {
+        let kind = match (raw.agent, raw.call, raw.run) {
+            (Some(agent), None, None) => {
                 StepKind::Agent { agent, with, prompt: raw.prompt, template: raw.template }
             }
-            (None, Some(name), None, None) => {
+            (None, Some(name), None) => {
                 let (connector, operation) = self.operation(Some(place), &name)?;
                 StepKind::Call { connector, operation, with }
             }
-            (None, None, Some(argv), None) if !argv.is_empty() => StepKind::Run { argv, stdin: raw.stdin },
-            (None, None, None, Some(workflow)) => StepKind::Workflow { workflow, with },
+            (None, None, Some(argv)) if !argv.is_empty() => StepKind::Run { argv, stdin: raw.stdin },
             _ => {
                 let hint = Some("for example undo = { call = \"crm.delete\", with = { id = \"{{ output.id }}\" } }");
-                self.problem(Some(place), "`undo` must name exactly one of agent, call, run, workflow", hint);
+                self.problem(Some(place), "`undo` must name exactly one of agent, call, run", hint);
                 return None;
             }
         };

@@ -222,7 +222,7 @@ pub struct Repeat {
 /// `undo = { call = "crm.delete", with = { id = "{{ output.id }}" } }`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Undo {
-    /// `agent`, `call`, `run` or `workflow`; `output` is what the step gave.
+    /// `agent`, `call` or `run`; `output` is what the step gave.
     pub kind: StepKind,
 }
 
