@@ -325,10 +325,8 @@ fn retry_and_resume_end_a_pause_and_say_so_in_the_history() {
         "agent = \"away\"\nprompt = \"p.md\"\nwith = {}",
     ));
     // nobody listens there: a soft failure, so it pauses for an hour
-    bench.write(
-        "agents/away.toml",
-        "kind = \"llm\"\nprovider = \"openai\"\nendpoint = \"http://127.0.0.1:9/v1\"\nmodel = \"none\"\n",
-    );
+    bench.write("agents/away.toml", "kind = \"llm\"\nbase_url = \"http://127.0.0.1:9/v1\"\nmodel = \"none\"\n");
+    bench.write("workflows/w/p.md", "say hello\n");
     let run = bench.start("w", json!({}));
     bench.serve();
     let begun = |bench: &Bench| told(bench, &run).matches("read:attempt.started").count();
