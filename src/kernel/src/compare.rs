@@ -151,6 +151,9 @@ impl<'a> Dry<'a> {
 
     /// What the world, the operator or the clock would say next; `None` when nobody knows.
     fn next(&mut self) -> Option<Command> {
+        if self.state.lease.as_ref().is_some_and(|lease| lease.granted.is_none()) {
+            return Some(Command::Grant { step: None });
+        }
         let mut due: Option<Timestamp> = None;
         for (index, slot) in self.state.slots() {
             let place = (self.state.plan.steps[index].id.clone(), slot.key.clone());
@@ -163,6 +166,8 @@ impl<'a> Dry<'a> {
                     let (gate, digest) = (gate.clone(), digest.clone());
                     return Some(Command::Approve { gate, digest, by: String::new(), reason: None });
                 }
+                // whose turn it is depends on other runs; here it is ours
+                Phase::Queued { .. } => return Some(Command::Grant { step: Some(place) }),
                 Phase::InFlight { attempt, .. } => {
                     let Some(output) = earlier.and_then(|e| e.output.clone()) else {
                         self.stuck.insert(place);

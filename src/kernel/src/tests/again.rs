@@ -341,6 +341,17 @@ fn a_comparison_tells_what_is_new_gone_and_unknown() {
     assert!(diff.steps[0].assumed && diff.end.is_some());
 }
 
+#[test]
+fn a_comparison_waits_for_no_other_run() {
+    let text = "[concurrency]\nkey = \"w\"\nmax = 1\n[[step]]\nid = \"a\"\nrun = [\"x\"]\nconcurrency = { key = \"k\", max = 1 }\n";
+    let first = Bench::new(text, nothing());
+    let plan = Arc::new(compile_with(text, &[]).expect("it compiles"));
+    let mut before = Collector::new(first.state.run().clone(), plan.clone());
+    first.history[1..].iter().for_each(|event| before.take(event));
+    let diff = compare(plan, &start_of(&first), first.history[0].at, &before);
+    assert_eq!(diff.steps[0].verdict, Verdict::New, "it is reached: {:?}", diff.steps[0]);
+}
+
 fn line(event: &Event, n: usize) -> String {
     Record { n: n as u64, event: event.clone() }.encode().expect("a line").0
 }
