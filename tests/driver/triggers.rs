@@ -15,9 +15,9 @@ use cairn::{
     },
 };
 use cairn_store_layout::{
-    CommandId, MachineId, RunId,
+    MachineId, RunId,
     command::Verb,
-    event::{Body, Event, EventReceived, RunStarted, TriggerFired},
+    event::{Body, RunStarted, TriggerFired},
     paths,
     record::Record,
     view::{RunItem, RunStatus},
@@ -89,6 +89,18 @@ impl Shop {
     fn kill(&self) {
         drop(self.kernel.borrow_mut().take());
         self.lab.asked.borrow_mut().clear();
+    }
+
+    /// A turn whose write to the journal is cut off before the line with `marker`; then the kernel is gone.
+    fn cut_before(&self, marker: &'static str, wake: Wake) {
+        let cut = Rc::new(Cut { lab: self.lab.clone(), marker, cuts: RefCell::new(0) });
+        {
+            let _cut = observe(cut.clone());
+            let mut kernel = self.kernel.borrow_mut();
+            assert!(kernel.as_mut().expect("a kernel").turn(vec![wake]).is_err(), "the disk refused");
+        }
+        assert_eq!(*cut.cuts.borrow(), 2, "the cut came before {marker}");
+        self.kill();
     }
 
     fn stop(&self) {
@@ -283,20 +295,26 @@ impl Observer for Cut {
 fn a_run_whose_record_was_cut_off_is_not_started_again() {
     let shop = Shop::with(&[("w", &hourly("", ASKS))]);
     shop.pass(61);
-    let cut = Rc::new(Cut { lab: shop.lab.clone(), marker: "trigger.fired", cuts: RefCell::new(0) });
-    {
-        let _cut = observe(cut.clone());
-        let mut kernel = shop.kernel.borrow_mut();
-        assert!(kernel.as_mut().expect("a kernel").turn(vec![Wake::Time]).is_err(), "the disk refused");
-    }
-    assert_eq!(*cut.cuts.borrow(), 2, "the cut came between the run and its record");
-    let _again = observe(shop.lab.clone());
-    shop.kill();
+    shop.cut_before("trigger.fired", Wake::Time);
     shop.pass(5);
     shop.start();
     assert_eq!(shop.runs().len(), 1, "{:?}", shop.fired());
     assert_eq!(shop.fired().len(), 1);
     assert_eq!(shop.fired()[0].run.as_ref(), Some(&shop.runs()[0].run));
+}
+
+#[test]
+fn an_event_whose_run_was_cut_off_starts_it_after_the_kill() {
+    let shop = Shop::with(&[("w", &format!("[[trigger]]\nevent = \"paid\"\n{ASKS}"))]);
+    let verb = Verb::EventEmit { name: "paid".to_owned(), data: json!({}), run: None };
+    inbox::submit_at(&shop.store, &shop.machine, verb, "jo", *shop.lab.now.borrow()).expect("asked");
+    shop.cut_before("run.started", Wake::Inbox);
+    assert!(shop.runs().is_empty());
+    shop.start();
+    assert_eq!((shop.runs().len(), shop.fired().len()), (1, 1));
+    shop.kill();
+    shop.start();
+    assert_eq!((shop.runs().len(), shop.fired().len()), (1, 1));
 }
 
 #[test]
@@ -337,26 +355,9 @@ fn overlap_says_what_happens_while_an_earlier_run_goes_on() {
     assert_eq!(twice("allow").runs().len(), 3);
 }
 
-/// Emits an event as the kernel records it, by way of a crash: it is in the journal and nobody has acted on it.
-fn received(shop: &Shop, name: &str, data: Value) -> CommandId {
-    let at = *shop.lab.now.borrow();
-    let id = CommandId::new(cairn_store_layout::ids::ulid_from(
-        u64::try_from(at.as_millisecond()).expect("after 1970"),
-        store::random(),
-    ));
-    let event = id.expect("a command id");
-    let body = EventReceived { event: event.clone(), name: name.to_owned(), data, by: "jo".to_owned(), run: None };
-    shop.kill();
-    let path = paths::log(&shop.machine, at);
-    let text = std::fs::read_to_string(shop.store.path(&path)).unwrap_or_default();
-    let event_line = Event { at, step: None, iteration: None, attempt: None, cause: None, body: body.into() };
-    let (mut line, _) = Record { n: text.lines().count() as u64, event: event_line }.encode().expect("a line");
-    line.pop();
-    let (mut journal, _) = store::journal::Journal::open(shop.store.root()).expect("a journal");
-    journal.append(&[(path.as_str(), line.as_str())]).expect("durable");
-    drop(journal);
-    shop.start();
-    event
+/// Emits an event; answers its id.
+fn emit(shop: &Shop, name: &str, data: Value) -> String {
+    shop.submit(Verb::EventEmit { name: name.to_owned(), data, run: None }).to_string()
 }
 
 #[test]
@@ -364,16 +365,15 @@ fn an_event_starts_what_waits_for_its_name_once() {
     let paid = "[[input]]\nname = \"invoice\"\n[[trigger]]\nevent = \"paid\"\nwhere = \"{{ event.sum > 10 }}\"\n\
                 dedupe_key = \"{{ event.invoice }}\"\ninput = { invoice = \"{{ event.invoice }}\" }\n";
     let shop = Shop::with(&[("w", &format!("{paid}{DONE}"))]);
-    shop.pass(1);
-    let event = received(&shop, "paid", json!({"sum": 50, "invoice": "2043"}));
+    let event = emit(&shop, "paid", json!({"sum": 50, "invoice": "2043"}));
     assert_eq!(shop.inputs(), [json!({"invoice": "2043"})]);
-    assert_eq!(shop.fired()[0].saw.as_deref(), Some(event.as_str()));
-    received(&shop, "other", json!({"sum": 50, "invoice": "2044"}));
-    received(&shop, "paid", json!({"sum": 5, "invoice": "2044"}));
+    assert_eq!(shop.fired()[0].saw, Some(event));
+    emit(&shop, "other", json!({"sum": 50, "invoice": "2044"}));
+    emit(&shop, "paid", json!({"sum": 5, "invoice": "2044"}));
     assert_eq!(shop.runs().len(), 1, "another name; `where` is false");
-    received(&shop, "paid", json!({"sum": 60, "invoice": "2043"}));
+    emit(&shop, "paid", json!({"sum": 60, "invoice": "2043"}));
     assert_eq!(shop.left_out(), ["a run was started for `2043` already"]);
-    received(&shop, "paid", json!({"sum": "60"}));
+    emit(&shop, "paid", json!({"sum": "60"}));
     assert_eq!(shop.runs().len(), 1);
     assert_eq!(shop.left_out().len(), 2, "an expression without a value is told: {:?}", shop.left_out());
 }
