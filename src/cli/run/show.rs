@@ -113,10 +113,13 @@ fn note_of(step: &StepView) -> String {
     step.note.clone().or_else(|| step.slots.first().map(outcome)).unwrap_or_default()
 }
 
-/// Why it waits or failed, else what it wrote.
+/// Why it waits or failed, else the run that it started, or what it wrote.
 fn outcome(slot: &SlotView) -> String {
     if let Some(note) = &slot.note {
         return note.clone();
+    }
+    if let Some(child) = slot.child() {
+        return format!("run {}", child.short());
     }
     let files: Vec<String> = slot.attempts.iter().flat_map(|a| &a.files).map(|f| f.path.clone()).collect();
     match (files.as_slice(), &slot.output) {
