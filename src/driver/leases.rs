@@ -384,7 +384,7 @@ mod tests {
         leases.ask(holder(5), &lease(7, Some(("a", 2)), None));
         assert_eq!(leases.grant(at(7)), [], "the one before it waits for the same key");
         leases.release(&holder(2));
-        assert_eq!(leases.grant(at(8)), [holder(3)]);
+        assert_eq!(leases.grant(at(8)), [holder(3), holder(5)], "each by its own `max`, in the order of asking");
         leases.release_run(&holder(5).run);
         leases.release_run(&holder(3).run);
         leases.release_run(&holder(4).run);

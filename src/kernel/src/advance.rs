@@ -81,9 +81,7 @@ impl<'a> Pass<'a> {
             }
         } else if let Some(stop) = self.stop() {
             return self.put_run(stop);
-        } else if !self.is_let_in() {
-            return;
-        } else if state.is_draining() {
+        } else if !self.is_let_in() || state.is_draining() {
             return;
         } else {
             self.steps(0..main);

@@ -118,9 +118,9 @@ pub(crate) fn begin(state: &State, plan: &PlanStep, slot: &Slot, scope: &Scope) 
 /// What the world's answer to a probe means.
 pub(crate) enum Finding {
     /// The effect happened.
-    Done(AttemptSucceeded),
+    Done(Box<AttemptSucceeded>),
     /// It did not: as a soft failure, which the caller dates its next attempt of.
-    NotDone(AttemptFailed),
+    NotDone(Box<AttemptFailed>),
     /// Nobody knows still.
     Open(Body),
 }
@@ -142,15 +142,15 @@ pub(crate) fn found(plan: &PlanStep, slot: &Slot, scope: &Scope, outcome: &Outco
         Ok((found, given))
     });
     Some(match answer {
-        Ok((true, output)) => Finding::Done(AttemptSucceeded {
+        Ok((true, output)) => Finding::Done(Box::new(AttemptSucceeded {
             output,
             usage: Usage::default(),
             artifacts: Vec::new(),
             files: Vec::new(),
             settled_by: Some(BY.to_owned()),
             cached_from: None,
-        }),
-        Ok((false, _)) => Finding::NotDone(AttemptFailed {
+        })),
+        Ok((false, _)) => Finding::NotDone(Box::new(AttemptFailed {
             class: cairn_store_layout::event::FailureClass::Soft,
             code: "not_done".to_owned(),
             message: format!("{}.{} says that it did not happen", probe.connector, probe.operation),
@@ -159,7 +159,7 @@ pub(crate) fn found(plan: &PlanStep, slot: &Slot, scope: &Scope, outcome: &Outco
             artifacts: Vec::new(),
             settled_by: Some(BY.to_owned()),
             then: None,
-        }),
+        })),
         Err(error) => Finding::Open(failed(&error.message)),
     })
 }
