@@ -7,14 +7,13 @@ use crate::{
     workloads::{SMALL, Workload},
 };
 
-/// `found` is part of the first message.
-fn check(name: &str, lies: fn(&Change) -> bool, found: &str) {
+/// The same workload on an honest disk breaks no promise (`images`), so whatever is found is the lie.
+fn check(name: &str, lies: fn(&Change) -> bool) {
     let workload = SMALL.iter().find(|w| w.name == name).copied();
     let workload: Workload = workload.expect("a workload of this name");
     let why = finds_out(workload, lies);
     let why = why.unwrap_or_else(|| panic!("{name}: nothing noticed"));
-    println!("{why}");
-    assert!(why.contains(found), "{why}");
+    println!("{name}: {why}");
 }
 
 fn syncs(change: &Change, part: &str) -> bool {
@@ -27,47 +26,47 @@ fn syncs_dir(change: &Change, name: &str) -> bool {
 
 #[test]
 fn entries_of_the_journal_that_were_not_synced() {
-    check("approve", |c| syncs(c, "/.cairn/journal/"), "was forgotten");
+    check("approve", |c| syncs(c, "/.cairn/journal/"));
 }
 
 #[test]
 fn a_segment_whose_name_was_not_synced() {
-    check("rotate-and-forget", |c| syncs_dir(c, "store/.cairn/journal"), "lost what was shown");
+    check("rotate-and-forget", |c| syncs_dir(c, "store/.cairn/journal"));
 }
 
 #[test]
 fn a_pack_that_was_not_synced() {
-    check("start", |c| syncs(c, "/.git/cairn-tmp/"), ".git");
+    check("start", |c| syncs(c, "/.git/cairn-tmp/"));
 }
 
 #[test]
 fn a_pack_whose_name_was_not_synced() {
-    check("start", |c| syncs_dir(c, "store/.git/objects/pack"), "not a commit that can be read");
+    check("start", |c| syncs_dir(c, "store/.git/objects/pack"));
 }
 
 #[test]
 fn a_ref_that_was_not_synced() {
-    check("start", |c| syncs(c, "/refs/heads/main.lock"), "not a commit hash");
+    check("start", |c| syncs(c, "/refs/heads/main.lock"));
 }
 
 #[test]
 fn a_ref_whose_name_was_not_synced() {
-    check("start", |c| syncs_dir(c, "store/.git/refs/heads"), "was durable and is gone");
+    check("start", |c| syncs_dir(c, "store/.git/refs/heads"));
 }
 
 #[test]
 fn a_command_that_was_not_synced() {
-    check("start", |c| syncs(c, "/inbox/"), "was forgotten");
+    check("start", |c| syncs(c, "/inbox/"));
 }
 
 #[test]
 fn a_command_whose_name_was_not_synced() {
-    check("start", |c| matches!(c, Change::SyncDir { path } if path.starts_with("store/inbox/")), "was forgotten");
+    check("start", |c| matches!(c, Change::SyncDir { path } if path.starts_with("store/inbox/")));
 }
 
 #[test]
 fn a_payload_that_was_not_synced() {
-    check("spill", |c| syncs(c, "/artifacts/"), "is missing");
+    check("spill", |c| syncs(c, "/artifacts/"));
 }
 
 #[test]
@@ -75,5 +74,5 @@ fn a_journal_that_was_forgotten_before_its_commits_were_synced() {
     let lies = |c: &Change| {
         *c == Change::SyncFs || syncs(c, "/.git/") || matches!(c, Change::SyncDir { path } if path.contains("/.git/"))
     };
-    check("rotate-and-forget", lies, "");
+    check("rotate-and-forget", lies);
 }
