@@ -11,24 +11,24 @@ use rustix::time::{ClockId, clock_gettime};
 use super::world::Clock;
 
 /// Gives moments that are each later than the one before.
-#[derive(Debug)]
-pub(super) struct SystemClock {
+pub struct MachineClock {
     /// The moment at which `since` was zero.
     base: Timestamp,
     /// How long the machine had been up then, sleep included.
     since: Duration,
     last: Timestamp,
+    up: Box<dyn Fn() -> Duration>,
 }
 
-impl Default for SystemClock {
-    fn default() -> Self {
-        Self::new(Timestamp::now(), up())
+impl MachineClock {
+    /// A clock that begins at `wall` and goes on at the pace of `up`, which never goes back.
+    pub fn new(wall: Timestamp, up: impl Fn() -> Duration + 'static) -> Self {
+        Self { base: wall, since: up(), last: Timestamp::UNIX_EPOCH, up: Box::new(up) }
     }
-}
 
-impl SystemClock {
-    fn new(wall: Timestamp, up: Duration) -> Self {
-        Self { base: wall, since: up, last: Timestamp::UNIX_EPOCH }
+    /// The one of the machine we are on.
+    pub(super) fn system() -> Self {
+        Self::new(Timestamp::now(), up)
     }
 
     fn at(&mut self, up: Duration) -> Timestamp {
@@ -47,17 +47,18 @@ impl SystemClock {
     }
 }
 
-impl Clock for SystemClock {
+impl Clock for MachineClock {
     fn now(&mut self) -> Timestamp {
-        self.at(up())
+        self.at((self.up)())
     }
 
     fn after(&mut self, recorded: Timestamp) {
-        self.after_at(recorded, up());
+        let up = (self.up)();
+        self.after_at(recorded, up);
     }
 
     fn up(&self) -> Duration {
-        up()
+        (self.up)()
     }
 }
 
@@ -75,7 +76,7 @@ mod tests {
     fn time_passes_also_when_the_wall_clock_is_behind_what_was_recorded() {
         let moment = |text: &str| text.parse::<Timestamp>().unwrap();
         let second = Duration::from_secs;
-        let mut clock = SystemClock::new(moment("2026-11-22T08:00:00Z"), second(100));
+        let mut clock = MachineClock::new(moment("2026-11-22T08:00:00Z"), move || second(100));
         assert_eq!(clock.at(second(100)), moment("2026-11-22T08:00:00Z"));
         assert_eq!(clock.at(second(100)), moment("2026-11-22T08:00:00.000001Z"), "never the same twice");
         assert_eq!(clock.at(second(160)), moment("2026-11-22T08:01:00Z"));

@@ -44,6 +44,7 @@ use cairn_memory::Memory;
 use cairn_store_layout::{CommandId, MachineId, RunId};
 use jiff::{SignedDuration, Timestamp};
 
+pub use clock::MachineClock;
 pub use error::DriverError;
 pub use kernel::Kernel;
 pub use wake::{Report, StopFlag, Wake};

@@ -13,7 +13,7 @@ use jiff::Timestamp;
 
 use super::{
     DriverError,
-    clock::SystemClock,
+    clock::MachineClock,
     performers::Performers,
     wake::{Report, Wakes},
 };
@@ -80,7 +80,7 @@ impl World {
         let whose = home.clone();
         Ok(Self {
             home,
-            clock: Box::new(SystemClock::default()),
+            clock: Box::new(MachineClock::system()),
             dispatcher: Box::new(move |store, memory| {
                 let machine = identity::ensure_at(&whose, store)?;
                 Ok(Box::new(Performers::new(store, machine, memory.clone(), wakes)?) as Box<dyn Dispatcher>)
