@@ -171,8 +171,19 @@ impl Journal {
                 let path = root.join(paths::segment(*number));
                 let file = DiskFile::open(&path, false).map_err(|e| fail("open", &path, e))?;
                 // a kernel that was killed between its write and its sync left entries that are read here but
-                // are not on the disk yet; from now on they are relied upon
-                file.sync_data().map_err(|e| fail("sync", &path, e))?;
+                // are not on the disk yet; from now on they are relied upon. Written again, because after a sync
+                // that failed the system takes them for clean, and no other sync would reach the disk
+                let known = found.entries.last().map_or(0, |last| last.syn);
+                let newest: String =
+                    found.entries.iter().filter(|e| e.n > known).map(|entry| entry.encode().0).collect();
+                let again = || {
+                    let begin = end.saturating_sub(newest.len());
+                    file.write_at(&newest.as_bytes()[..end - begin], begin as u64)?;
+                    file.sync_data()
+                };
+                again().map_err(|e| fail("sync", &path, e))?;
+                // and one that was killed while it made the segment left a name that is not on the disk either
+                disk::sync_dir(&dir).map_err(|e| fail("sync", &dir, e))?;
                 let size = file.file().metadata().map_err(|e| fail("open", &path, e))?.len();
                 (*number, file, usize::try_from(size).unwrap_or(0))
             }
@@ -452,6 +463,40 @@ mod tests {
         assert_eq!(found.entries[699].line, all[699].1);
         assert!(found.repairs.is_empty());
         assert_eq!(segments(&dir.path().join(paths::JOURNAL)).unwrap().len(), 3);
+    }
+
+    #[test]
+    fn what_a_stopped_kernel_left_is_written_synced_and_named_before_it_is_relied_upon() {
+        use std::{cell::RefCell, rc::Rc};
+
+        use crate::store::disk::{Observer, Op, Verdict, observe};
+
+        #[derive(Default)]
+        struct Seen(RefCell<Vec<String>>);
+        impl Observer for Seen {
+            fn before(&self, op: &Op<'_>) -> Verdict {
+                let seen = match op {
+                    Op::Write { bytes, .. } => format!("write {}", String::from_utf8_lossy(bytes)),
+                    Op::SyncData { .. } => "sync".to_owned(),
+                    Op::SyncDir { path } => format!("name {}", path.ends_with(paths::JOURNAL)),
+                    _ => return Verdict::Go,
+                };
+                self.0.borrow_mut().push(seen);
+                Verdict::Go
+            }
+        }
+        let dir = tempfile::tempdir().unwrap();
+        let (mut journal, _) = Journal::open(dir.path()).unwrap();
+        append(&mut journal, &lines(2));
+        append(&mut journal, &lines(1));
+        drop(journal);
+        let seen = Rc::new(Seen::default());
+        let _observing = observe(seen.clone());
+        Journal::open(dir.path()).unwrap();
+        let seen = seen.0.borrow();
+        assert_eq!(seen.len(), 3, "{seen:?}");
+        assert!(seen[0].starts_with("write {\"n\":3,"), "{seen:?}");
+        assert_eq!(seen[1..], ["sync", "name true"]);
     }
 
     #[test]
