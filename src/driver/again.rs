@@ -45,7 +45,10 @@ impl Driver {
     /// The state and the pinned definition at the first event of a history.
     pub(super) fn begin_again(&mut self, events: &[Event]) -> Result<(State, Arc<Pinned>), PastError> {
         let root = self.store.root().to_owned();
-        past::begin(&root, events, &mut |workflow, pins| self.pinned(workflow, pins))
+        past::begin(&root, events, &mut |workflow, pins| {
+            let other = cairn_kernel::seeded!(PinForgotten: definitions::pin(&self.repo, workflow).ok(), else None);
+            self.pinned(workflow, other.as_ref().unwrap_or(pins))
+        })
     }
 
     /// Lets a run go on under the definition that `moved` names. `events`: its history until then.

@@ -49,6 +49,7 @@ impl Driver {
                     self.refuse(&path, &name, "?", "?", no)?;
                 }
             }
+            cairn_kernel::seeded!(InboxEmptiedFirst: _ = fsutil::remove(&entry.path())?);
             self.taken.insert(path);
         }
         Ok(())
@@ -226,7 +227,8 @@ impl Driver {
         if self.runs.contains_key(run) {
             return Some(Some(run.clone()));
         }
-        self.store.path(&paths::run(run)).exists().then_some(None)
+        let exists = self.store.path(&paths::run(run)).exists();
+        cairn_kernel::seeded!(StartedTwice: false, else exists).then_some(None)
     }
 
     fn add_passage(

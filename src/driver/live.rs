@@ -112,7 +112,7 @@ pub(super) fn encode(root: &Path, path: &str, record: &Record, since: &mut Since
     let (mut line, spilled) = record.encode().map_err(|e| fail(&e))?;
     for value in spilled {
         let digest = artifacts::put(root, &value.bytes, Keep::Durable)?;
-        since.paths.insert(paths::artifact(&digest));
+        cairn_kernel::seeded!(ArtifactLeftOut: false, else since.paths.insert(paths::artifact(&digest)));
     }
     line.pop();
     Ok(line)

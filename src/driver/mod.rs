@@ -465,23 +465,13 @@ impl Driver {
                     break;
                 }
             }
+            cairn_kernel::seeded!(EffectBeforeIntent: _ = self.carry_out()?);
             self.write_turn()?;
             self.keep_seen()?;
             // before an effect leaves: a store that is restored to an earlier state must be told from this one
             self.set_mark();
-            let effects = std::mem::take(&mut self.turn.effects);
-            if effects.is_empty() {
+            if !self.carry_out()? {
                 break;
-            }
-            for effect in effects {
-                match effect {
-                    Effect::Perform(perform) => self.dispatch(perform)?,
-                    Effect::Child(child) => self.child(child)?,
-                    Effect::Remember(passage) => self.memory.remember(&[passage]),
-                    Effect::Abort(run) => self.dispatcher.abort(&run),
-                    // taken when they were staged
-                    Effect::Acquire(..) | Effect::Release(_) => {}
-                }
             }
         }
         self.note_rates();
@@ -495,6 +485,23 @@ impl Driver {
             self.flush_memory()?;
         }
         Ok(())
+    }
+
+    /// Does what the facts of this turn ask for; `false` when they ask for nothing.
+    fn carry_out(&mut self) -> Result<bool, DriverError> {
+        let effects = std::mem::take(&mut self.turn.effects);
+        let any = !effects.is_empty();
+        for effect in effects {
+            match effect {
+                Effect::Perform(perform) => self.dispatch(perform)?,
+                Effect::Child(child) => self.child(child)?,
+                Effect::Remember(passage) => self.memory.remember(&[passage]),
+                Effect::Abort(run) => self.dispatcher.abort(&run),
+                // taken when they were staged
+                Effect::Acquire(..) | Effect::Release(_) => {}
+            }
+        }
+        Ok(any)
     }
 
     /// Lets an attempt begin whose intent is durable, unless it is too late for it or its answer is known.

@@ -71,7 +71,7 @@ impl Driver {
         }
         // what nobody uses any more; a run that is asked for again is compiled again
         self.pinned.retain(|_, pinned| Arc::strong_count(pinned) > 1);
-        if self.all_kept() {
+        if cairn_kernel::seeded!(JournalForgottenEarly: true, else self.all_kept()) {
             self.kept = self.journal.last();
             self.journal.forget()?;
         }

@@ -27,7 +27,13 @@ impl Driver {
         }
         let lines = std::mem::take(&mut self.turn.lines);
         let group: Vec<(&str, &str)> = lines.iter().map(|(to, line)| (to.as_str(), line.as_str())).collect();
+        cairn_kernel::seeded!(HistoryBeforeJournal: self.show(&group)?);
         self.journal.append(&group)?;
+        cairn_kernel::seeded!(HistoryBeforeJournal: Ok(()), else self.show(&group))
+    }
+
+    /// Appends lines that are durable to their files.
+    fn show(&self, group: &[(&str, &str)]) -> Result<(), DriverError> {
         let mut by_file: BTreeMap<&str, String> = BTreeMap::new();
         for (to, line) in group {
             let text = by_file.entry(to).or_default();

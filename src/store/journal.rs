@@ -181,7 +181,7 @@ impl Journal {
                     file.write_at(&newest.as_bytes()[..end - begin], begin as u64)?;
                     file.sync_data()
                 };
-                again().map_err(|e| fail("sync", &path, e))?;
+                cairn_kernel::seeded!(TailNotSynced: Ok(()), else again()).map_err(|e| fail("sync", &path, e))?;
                 // and one that was killed while it made the segment left a name that is not on the disk either
                 disk::sync_dir(&dir).map_err(|e| fail("sync", &dir, e))?;
                 let size = file.file().metadata().map_err(|e| fail("open", &path, e))?.len();
@@ -262,7 +262,9 @@ impl Journal {
         }
         let path = self.path();
         self.file.write_at(&bytes, self.offset as u64).map_err(|e| fail("write to", &path, e))?;
-        self.file.sync_data().map_err(|e| fail("sync", &path, e))?;
+        let sync = || self.file.sync_data();
+        cairn_kernel::seeded!(SyncRetried: sync().or_else(|_| sync()), else sync())
+            .map_err(|e| fail("sync", &path, e))?;
         self.offset += bytes.len();
         self.next = next;
         self.last_hash = last_hash;
@@ -424,7 +426,7 @@ fn set_aside(root: &Path, segment: &str, offset: usize, tail: &[u8]) -> Result<R
     fsutil::write(&target, tail).map_err(|e| fail("set aside a torn tail of", &path, io::Error::other(e)))?;
     let clear = || -> io::Result<()> {
         let file = DiskFile::open(&path, false)?;
-        file.write_at(&vec![0; tail.len()], offset as u64)?;
+        cairn_kernel::seeded!(TailNotCut: (), else file.write_at(&vec![0; tail.len()], offset as u64)?);
         file.sync_data()
     };
     clear().map_err(|e| fail("clear a torn tail of", &path, e))?;

@@ -32,7 +32,7 @@ use crate::{
 /// A [`Refusal`] when it may not; nothing follows then.
 pub fn decide(state: &State, command: &Command, ctx: &Context) -> Result<Vec<Event>, Refusal> {
     let taken = ctx.cause.as_ref().is_some_and(|cause| state.causes.contains(cause));
-    if taken && !cancel::is_half_done(state, command) {
+    if crate::seeded!(TakenTwice: false, else taken) && !cancel::is_half_done(state, command) {
         return Err(Refusal::AlreadyTaken);
     }
     if let (Some(end), false) = (state.end, *command == Command::Advance) {
@@ -50,7 +50,8 @@ pub fn decide(state: &State, command: &Command, ctx: &Context) -> Result<Vec<Eve
                 Purpose::Probe => return probed(state, place, outcome, ctx),
             }
             match &slot.phase {
-                Phase::InFlight { attempt: current, .. } if current == attempt => {}
+                Phase::InFlight { attempt: current, .. } if crate::seeded!(LateReplyTaken: true, else current == attempt) =>
+                    {}
                 _ => return Err(Refusal::NotInFlight),
             }
             Ok(report(state, place, outcome, ctx))
@@ -250,7 +251,7 @@ fn gated<'a>(
     };
     same(gate, digest, current)?;
     // the event that says so may still be on its way: the time counts, not who was asked first
-    if expires.is_some_and(|at| at <= ctx.now) {
+    if crate::seeded!(LapsedApproval: false, else expires.is_some_and(|at| at <= ctx.now)) {
         return Err(Refusal::Expired(gate.clone()));
     }
     Ok(place)
@@ -269,7 +270,7 @@ fn same(
     shown: &cairn_store_layout::Digest,
     current: &cairn_store_layout::Digest,
 ) -> Result<(), Refusal> {
-    if shown == current {
+    if crate::seeded!(StaleApproval: true, else shown == current) {
         return Ok(());
     }
     Err(Refusal::StaleDigest { gate: gate.clone(), shown: shown.clone(), current: current.clone() })

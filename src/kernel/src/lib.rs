@@ -31,6 +31,7 @@ mod replay;
 mod reuse;
 mod schedule;
 mod scope;
+pub mod seeded;
 mod signal;
 mod state;
 mod tree;

@@ -126,7 +126,8 @@ pub fn outstanding(state: &State) -> Vec<Outstanding> {
     // what a stopping run had under way is asked for no more: it becomes unknown or is skipped
     let from = if state.stopping.is_some() { state.plan.main } else { 0 };
     let again_or_lost = |p: Perform| {
-        if p.effect.class == EffectClass::Once { Outstanding::Lost(p) } else { Outstanding::Again(p) }
+        let once = crate::seeded!(OnceSentAgain: false, else p.effect.class == EffectClass::Once);
+        if once { Outstanding::Lost(p) } else { Outstanding::Again(p) }
     };
     let asked = |(step, slot): (usize, &Slot)| {
         let key = slot.key.as_deref();
@@ -191,7 +192,7 @@ fn perform(state: &State, step: usize, iteration: Option<&str>) -> Option<Perfor
         step: plan.id.clone(),
         iteration: slot.key.clone(),
         attempt,
-        key: effect.key(),
+        key: crate::seeded!(KeyRenewed: Digest::of(format!("{}{attempt}", effect.key()).as_bytes()), else effect.key()),
         effect,
         timeout: plan.timeout.map(cairn_store_layout::time::Span::std),
         at: first,

@@ -78,7 +78,7 @@ impl Repo {
             locks.extend(Some(self.git_dir.join(name)).filter(|path| path.exists()));
         }
         find_locks(&self.git_dir.join("refs"), &mut locks)?;
-        if !locks.is_empty() {
+        if cairn_kernel::seeded!(StaleLockKept: false, else !locks.is_empty()) {
             let seen: Vec<_> = locks.iter().map(|path| stamp(path)).collect();
             disk::pause(LOCK_STALE_AFTER);
             for (path, before) in locks.into_iter().zip(seen) {
