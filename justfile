@@ -61,15 +61,23 @@ demo: build
 test_home := CARGO_TARGET_DIR / "test-home"
 
 # what CI checks; ends with the summary of the test runner
-test: fmt-check lint walls deny doc lint-lance
+test: fmt-check lint walls deny doc lint-lance seeded-bugs
     # Everything once more in one build, with Lance: this is the program that ships, and a package
     # that Lance pulls in could switch on a feature (such as serde_json's key order) for all.
     rm -rf '{{ test_home }}'
-    XDG_STATE_HOME='{{ test_home }}' cargo nextest run --workspace
+    XDG_STATE_HOME='{{ test_home }}' CAIRN_SIM_SEEDS="${CAIRN_SIM_SEEDS:-10000}" cargo nextest run --workspace
 
 # the quick part: format, lints, walls and the tests that need no Lance
 check: fmt-check lint walls
     XDG_STATE_HOME='{{ test_home }}' cargo nextest run --workspace --no-default-features
+
+# seeds of the simulator; CAIRN_SIM_SEEDS=1000000 just sim is the long run
+sim:
+    CAIRN_SIM_SEEDS="${CAIRN_SIM_SEEDS:-10000}" cargo nextest run --package cairn --test sim --no-default-features
+
+# bugs on purpose: each must be found within 1,000 seeds
+seeded-bugs:
+    cargo nextest run --package cairn --test sim --no-default-features --features seeded-bugs -- seeded_
 
 # power cuts and failing calls at every change to a file, as many as CI tries
 crashpoints:

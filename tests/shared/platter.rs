@@ -11,7 +11,10 @@
 //! names in it durable, nothing else. A rename within a folder happens whole or not at all; one
 //! between folders may leave both names, never none.
 
-use std::{collections::BTreeMap, rc::Rc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    rc::Rc,
+};
 
 use super::{
     change::Change,
@@ -56,6 +59,9 @@ struct Inode {
     pages: BTreeMap<usize, Vec<(u64, Vec<u8>)>>,
     /// Unsynced lengths.
     lengths: Vec<(u64, usize)>,
+    /// Pages whose sync failed: the system takes them for clean and never writes them again, unless somebody
+    /// writes into them.
+    lost: BTreeSet<usize>,
 }
 
 #[derive(Debug, Clone)]
@@ -132,6 +138,24 @@ impl Platter {
             }
             Change::Unlink { path } | Change::RemoveDir { path } => self.set(path, None, None, None),
             Change::MakeDir { path } => self.set(path, Some(Name::Dir), None, None),
+        }
+    }
+
+    /// Follows a change that failed. A sync that failed is not made up for by the next one.
+    pub(crate) fn refuse(&mut self, change: &Change) {
+        if let Change::Sync { path } = change
+            && self.seen(path).is_some()
+        {
+            let inode = self.inode(path);
+            inode.lost.extend(inode.pages.keys());
+        }
+    }
+
+    /// What of a file is durable, if its name is.
+    pub(crate) fn durable(&self, path: &str) -> Option<&[u8]> {
+        match self.durable.get(path)? {
+            Name::File(inode) => Some(&self.inodes[*inode].durable),
+            Name::Dir => None,
         }
     }
 
@@ -253,6 +277,7 @@ impl Inode {
         self.data[offset..end].copy_from_slice(bytes);
         if !bytes.is_empty() {
             for page in offset / PAGE..=(end - 1) / PAGE {
+                self.lost.remove(&page);
                 let content = self.page(&self.data, page);
                 self.pages.entry(page).or_default().push((at, content));
             }
@@ -265,8 +290,16 @@ impl Inode {
     }
 
     fn sync(&mut self) {
-        self.durable.clone_from(&self.data);
-        self.pages.clear();
+        let before = std::mem::replace(&mut self.durable, self.data.clone());
+        for page in &self.lost {
+            let begin = (page * PAGE).min(self.durable.len());
+            let end = (begin + PAGE).min(self.durable.len());
+            let old = self.page(&before, *page);
+            self.durable[begin..end].fill(0);
+            let end = end.min(begin + old.len());
+            self.durable[begin..end].copy_from_slice(&old[..end - begin]);
+        }
+        self.pages.retain(|page, _| self.lost.contains(page));
         self.lengths.clear();
     }
 

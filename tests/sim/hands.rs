@@ -1,0 +1,146 @@
+//! The dispatcher of a simulated kernel: attempts leave through it, and their intents are checked.
+
+use std::{
+    cell::RefCell,
+    collections::{BTreeMap, BTreeSet},
+    rc::Rc,
+    sync::Arc,
+};
+
+use cairn::{
+    driver::{Dispatcher, Report},
+    store::definitions::Pinned,
+};
+use cairn_kernel::Perform;
+use cairn_store_layout::{Digest, RunId, StepId, payload::EffectClass};
+
+use crate::{
+    lab::Lab,
+    sink::{Sender, Sink},
+};
+
+/// Attempts that were started and not heard of, by where they belong.
+pub(crate) type UnderWay = BTreeMap<(RunId, StepId, Option<String>), u32>;
+
+/// Intents that were durable once, and attempts that are known to have failed: what may be sent.
+#[derive(Debug, Default)]
+pub(crate) struct Intents {
+    pub(crate) recorded: BTreeSet<(Digest, u32)>,
+    pub(crate) failed: BTreeSet<(Digest, u32)>,
+    /// The key of each slot that started an attempt.
+    keys: BTreeMap<String, Digest>,
+}
+
+impl Intents {
+    /// Takes a line of a history in.
+    pub(crate) fn note(&mut self, line: &serde_json::Value, path: &str) {
+        let slot = format!("{path} {} {}", line["step"], line["iteration"]);
+        let attempt = u32::try_from(line["attempt"].as_u64().unwrap_or(0)).unwrap_or(0);
+        match line["kind"].as_str() {
+            Some("attempt.started") => {
+                let Some(key) = line["key"].as_str().and_then(|k| Digest::new(k).ok()) else { return };
+                self.keys.insert(slot, key.clone());
+                self.recorded.insert((key, attempt));
+            }
+            Some("attempt.failed") => {
+                let Some(key) = self.keys.get(&slot) else { return };
+                self.failed.insert((key.clone(), attempt));
+            }
+            _ => {}
+        }
+    }
+}
+
+/// One kernel's hands, for one life.
+#[derive(Clone)]
+pub(crate) struct Hands {
+    pub(crate) lab: Rc<Lab>,
+    pub(crate) sink: Rc<RefCell<Sink>>,
+    pub(crate) intents: Rc<RefCell<Intents>>,
+    pub(crate) from: Sender,
+    pub(crate) under_way: Rc<RefCell<UnderWay>>,
+}
+
+impl Hands {
+    /// E4: no effect leaves before its intent is durable: in the journal as a power cut would leave it,
+    /// unless an earlier kernel recorded it.
+    fn check_intent(&self, perform: &Perform) {
+        let intent = (perform.key.clone(), perform.attempt);
+        let is_durable = self.intents.borrow().recorded.contains(&intent) || self.is_in_journal(perform);
+        let slot = format!("attempt {} of {}/{}", perform.attempt, perform.run.short(), perform.step);
+        if !is_durable {
+            self.wrong(format!("E4: {slot} left before its intent was durable"));
+        }
+        let before = (perform.key.clone(), perform.attempt.saturating_sub(1));
+        let once = perform.effect.class == EffectClass::Once && perform.attempt > 1;
+        if once && !self.intents.borrow().failed.contains(&before) && !self.failed_in_journal(perform) {
+            self.wrong(format!("E6: {slot}, class once, left although nobody knows what became of the one before"));
+        }
+        self.intents.borrow_mut().recorded.insert(intent);
+    }
+
+    fn is_in_journal(&self, perform: &Perform) -> bool {
+        let marks = [
+            "attempt.started".to_owned(),
+            format!("\\\"attempt\\\":{},", perform.attempt),
+            perform.key.to_string(),
+            perform.effect.digest().to_string(),
+        ];
+        self.journal_has(&marks)
+    }
+
+    /// The failure of the attempt before may be in the very write that holds this intent.
+    fn failed_in_journal(&self, perform: &Perform) -> bool {
+        let marks = [
+            "attempt.failed".to_owned(),
+            format!("\\\"attempt\\\":{},", perform.attempt - 1),
+            format!("\\\"step\\\":\\\"{}\\\"", perform.step),
+            perform.run.to_string(),
+        ];
+        self.journal_has(&marks)
+    }
+
+    fn journal_has(&self, marks: &[String]) -> bool {
+        self.lab.look(self.from.machine, |platter| {
+            let mut segments = platter.seen_below("store/.cairn/journal").filter_map(|path| platter.durable(path));
+            segments.any(|bytes| {
+                let text = String::from_utf8_lossy(bytes);
+                text.lines().any(|line| marks.iter().all(|mark| line.contains(mark.as_str())))
+            })
+        })
+    }
+
+    fn wrong(&self, what: String) {
+        self.sink.borrow_mut().wrongs.push(what);
+    }
+}
+
+impl Dispatcher for Hands {
+    fn start(&mut self, perform: Perform, _pinned: &Arc<Pinned>) {
+        if self.lab.is_dead(self.from.machine) {
+            return;
+        }
+        self.check_intent(&perform);
+        let slot = (perform.run.clone(), perform.step.clone(), perform.iteration.clone());
+        self.under_way.borrow_mut().insert(slot, perform.attempt);
+        self.sink.borrow_mut().take(self.from, &perform, self.lab.time.up());
+    }
+
+    fn abort(&mut self, run: &RunId) {
+        self.under_way.borrow_mut().retain(|(of, _, _), _| of != run);
+    }
+
+    fn reported(&mut self, report: &Report) {
+        let slot = (report.run.clone(), report.step.clone(), report.iteration.clone());
+        let mut under_way = self.under_way.borrow_mut();
+        if under_way.get(&slot) == Some(&report.attempt) {
+            under_way.remove(&slot);
+        }
+    }
+
+    fn in_flight(&self) -> usize {
+        self.under_way.borrow().len()
+    }
+
+    fn shut_down(&mut self) {}
+}
