@@ -5,7 +5,7 @@
 
 use gix::{
     ObjectId,
-    objs::{Kind, tree::EntryKind},
+    objs::{Kind, Write as _, tree::EntryKind},
 };
 
 use super::{
@@ -72,9 +72,35 @@ pub enum Content {
     Bytes(Vec<u8>),
     /// Read from the work tree at the same path, with its executable bit.
     WorkTree,
+    /// What [`Repo::read_in`] found in the work tree.
+    Found {
+        /// The bytes.
+        bytes: Vec<u8>,
+        /// Whether it is a program.
+        executable: bool,
+    },
 }
 
 impl Repo {
+    /// Reads what the plans take from the work tree, so that they hold it as it is now.
+    ///
+    /// # Errors
+    /// [`GitError::NotAFile`] when a file to be read is missing or a link.
+    pub fn read_in(&self, plans: &mut [CommitPlan]) -> Result<()> {
+        for change in plans.iter_mut().flat_map(|plan| &mut plan.changes) {
+            if let Change::Write { path, content: content @ Content::WorkTree } = change {
+                let found = self.in_work_tree(path)?;
+                *content = Content::Found { bytes: found.bytes, executable: found.kind == EntryKind::BlobExecutable };
+            }
+        }
+        Ok(())
+    }
+
+    fn in_work_tree(&self, path: &str) -> Result<worktree::Found> {
+        let missing = || GitError::NotAFile { path: path.to_owned(), what: "missing from the work tree" };
+        worktree::read(&self.root, path)?.ok_or_else(missing)
+    }
+
     /// Makes the commits in order, each on the one before, and moves the branch once.
     ///
     /// When this returns, all of them survive a power cut. Answers one entry a plan: its commit, or
@@ -133,7 +159,7 @@ impl Repo {
                 message: message.as_str().into(),
                 extra_headers: Vec::new(),
             };
-            let id = repo.write_object(commit).during("build a commit", &self.git_dir)?.detach();
+            let id = repo.objects.write(&commit).during("build a commit", &self.git_dir)?;
             batch.commit(id);
             self.differences(&repo, tree, Some(next), &mut |_, old, new| {
                 if let Some(new) = new {
@@ -161,17 +187,26 @@ impl Repo {
             let node = match change {
                 Change::Remove { .. } => None,
                 Change::Write { content: Content::Bytes(bytes), .. } => {
-                    Some((EntryKind::Blob, self.blob(repo, bytes)?))
+                    Some((EntryKind::Blob, self.new_blob(repo, bytes)?))
+                }
+                Change::Write { content: Content::Found { bytes, executable }, .. } => {
+                    let kind = if *executable { EntryKind::BlobExecutable } else { EntryKind::Blob };
+                    Some((kind, self.new_blob(repo, bytes)?))
                 }
                 Change::Write { path, content: Content::WorkTree } => {
-                    let missing = || GitError::NotAFile { path: path.clone(), what: "missing from the work tree" };
-                    let found = worktree::read(&self.root, path)?.ok_or_else(missing)?;
-                    Some((found.kind, self.blob(repo, &found.bytes)?))
+                    let found = self.in_work_tree(path)?;
+                    Some((found.kind, self.new_blob(repo, &found.bytes)?))
                 }
             };
             edits.push((change.path(), node.map(|(kind, id)| Node { mode: kind.into(), id })));
         }
-        self.edited(repo, tree, edits, &mut |tree| repo.write_object(tree).map(gix::Id::detach))
+        self.edited(repo, tree, edits, &mut |tree| repo.objects.write(tree))
+    }
+
+    /// A blob that is not looked up first: to learn that something is missing, the library asks every
+    /// pack and every folder of loose objects, which costs more than to write it twice now and then.
+    fn new_blob(&self, repo: &gix::Repository, bytes: &[u8]) -> Result<ObjectId> {
+        repo.objects.write_buf(Kind::Blob, bytes).during("store a file's content", &self.git_dir)
     }
 
     pub(super) fn blob(&self, repo: &gix::Repository, bytes: &[u8]) -> Result<ObjectId> {

@@ -25,7 +25,9 @@ pub mod upkeep;
 pub mod verify;
 
 mod cache_tree;
+mod delta;
 mod pack;
+mod pack_bytes;
 mod program;
 
 #[cfg(test)]
