@@ -55,11 +55,12 @@ fn month(at: Timestamp) -> String {
     format!("{:04}-{:02}", d.year(), d.month())
 }
 
-/// The history of a run. Its folder is the UTC day that the run's id names.
+/// The history of a run. Its folder is the UTC hour that the run's id names: a commit writes the
+/// listing of every folder above what it changes, and a day's would be long.
 #[must_use]
 pub fn run(run: &RunId) -> String {
-    let d = date(run.millis());
-    format!("{RUNS}/{:04}/{:02}/{:02}/{run}.jsonl", d.year(), d.month(), d.day())
+    let (d, hour) = (date(run.millis()), run.millis() / 3_600_000 % 24);
+    format!("{RUNS}/{:04}/{:02}/{:02}/{hour:02}/{run}.jsonl", d.year(), d.month(), d.day())
 }
 
 /// A payload of more than [`crate::record::INLINE_BYTES_MAX`] bytes.

@@ -55,7 +55,7 @@ pub(super) fn all(root: &Path) -> FsResult<Vec<String>> {
     Ok(folders)
 }
 
-/// The runs whose histories lie in `folder`, oldest first.
+/// The runs whose histories lie in the hours of the day `folder`, oldest first.
 ///
 /// # Errors
 /// When the file system refuses.
@@ -64,7 +64,13 @@ pub(super) fn runs(root: &Path, folder: &str) -> FsResult<Vec<(RunId, std::fs::D
         let name = entry.file_name().into_string().ok()?;
         Some((RunId::new(name.strip_suffix(".jsonl")?).ok()?, entry))
     };
-    Ok(fsutil::list(&root.join(folder))?.into_iter().filter_map(named).collect())
+    let mut runs = Vec::new();
+    for hour in fsutil::list(&root.join(folder))? {
+        if hour.file_type().is_ok_and(|t| t.is_dir()) {
+            runs.extend(fsutil::list(&hour.path())?.into_iter().filter_map(named));
+        }
+    }
+    Ok(runs)
 }
 
 impl Day {
