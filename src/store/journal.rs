@@ -5,13 +5,13 @@
 //! journal is poisoned: nothing more is acknowledged by this process, and no sync is ever retried.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeSet, VecDeque},
     io,
     path::{Path, PathBuf},
 };
 
 use cairn_store_layout::{
-    journal::{Entry, ORIGIN, SEGMENT_BYTES, Tail, scan},
+    journal::{Entry, ORIGIN, SEGMENT_BYTES, Tail, encode, scan},
     paths,
 };
 
@@ -136,6 +136,8 @@ pub struct Journal {
     next: u64,
     last_hash: String,
     durable: u64,
+    /// The last entry of each segment before the current one, oldest first.
+    closed: VecDeque<u64>,
     poisoned: bool,
     noted: Option<String>,
 }
@@ -159,7 +161,7 @@ impl Journal {
         // with its name: a journal that a power cut takes away whole was never durable
         fsutil::create_dirs(&dir).map_err(|e| fail("make the folder of", &dir, e.source))?;
         let numbers = segments(&dir)?;
-        let Look { entries, after, end, torn } = look(root, &numbers)?;
+        let Look { entries, after, closed, end, torn } = look(root, &numbers)?;
         let mut found = Recovered { entries, ..Recovered::default() };
         if let Some((segment, tail)) = torn {
             found.repairs.push(set_aside(root, &segment, end, &tail)?);
@@ -200,6 +202,7 @@ impl Journal {
             next: last + 1,
             last_hash,
             durable: last,
+            closed,
             poisoned: false,
             noted: None,
         };
@@ -250,11 +253,7 @@ impl Journal {
         let mut bytes = Vec::new();
         let (mut next, mut last_hash) = (self.next, self.last_hash.clone());
         for (to, line) in lines {
-            let entry =
-                Entry { n: next, p: last_hash, syn: self.durable, to: (*to).to_owned(), line: (*line).to_owned() };
-            let (text, hash) = entry.encode();
-            bytes.extend_from_slice(text.as_bytes());
-            last_hash = hash;
+            last_hash = encode(&mut bytes, (next, &last_hash), self.durable, to, line);
             next += 1;
         }
         if self.offset + bytes.len() > self.size {
@@ -276,6 +275,7 @@ impl Journal {
     fn rotate(&mut self, bytes: usize) -> Result<(), JournalError> {
         let size = self.options.segment_bytes.max(bytes);
         self.file = create(&self.root, self.segment + 1, size)?;
+        self.closed.push_back(self.durable);
         self.segment += 1;
         self.offset = 0;
         self.size = size;
@@ -293,14 +293,14 @@ impl Journal {
         self.durable
     }
 
-    /// Forgets every entry so far, when enough has gathered to be worth it. The caller has made sure
-    /// that all of them are in commits, and this syncs the file system before anything is removed.
+    /// Forgets every entry so far, when enough has gathered to be worth it: `true` then. The caller has
+    /// made sure that all of them are in commits, and this syncs the file system before anything is removed.
     ///
     /// # Errors
     /// When the disk refuses.
-    pub fn forget(&mut self) -> Result<(), JournalError> {
+    pub fn forget(&mut self) -> Result<bool, JournalError> {
         if self.segment == self.oldest && self.offset < self.options.segment_bytes / 2 {
-            return Ok(());
+            return Ok(false);
         }
         disk::sync_fs(&self.root).map_err(|e| fail("sync", &self.root, e))?;
         if self.offset > 0 {
@@ -310,11 +310,33 @@ impl Journal {
             let noted = noted.as_ref().map(|note| (NOTE_TO, note.as_str()));
             self.append_group(&Vec::from_iter([(NOTE_TO, CONTINUED)].into_iter().chain(noted)))?;
         }
-        while self.oldest < self.segment {
+        self.drop_segments(self.closed.len())?;
+        Ok(true)
+    }
+
+    /// Forgets the segments that end before entry `first`, of a journal that is never done as a whole
+    /// because something is always under way: `true` when there were any. The caller has made sure that everything before `first`
+    /// is in commits, and this syncs the file system before anything is removed.
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    pub fn forget_before(&mut self, first: u64) -> Result<bool, JournalError> {
+        let over = self.closed.iter().take_while(|last| **last < first).count();
+        if over == 0 {
+            return Ok(false);
+        }
+        disk::sync_fs(&self.root).map_err(|e| fail("sync", &self.root, e))?;
+        self.drop_segments(over)?;
+        Ok(true)
+    }
+
+    fn drop_segments(&mut self, count: usize) -> Result<(), JournalError> {
+        for _ in 0..count {
             let path = self.root.join(paths::segment(self.oldest));
             // durably one by one: an old segment that came back without the next would look like damage
             fsutil::remove(&path).map_err(|e| fail("remove", &path, e.source))?;
             self.oldest += 1;
+            self.closed.pop_front();
         }
         Ok(())
     }
@@ -345,6 +367,8 @@ struct Look {
     entries: Vec<Entry>,
     /// Number and hash of the last entry.
     after: Option<(u64, String)>,
+    /// The last entry of each segment before the newest.
+    closed: VecDeque<u64>,
     /// Where the trusted bytes of the newest segment end.
     end: usize,
     /// What follows them if it is no entry, and in which segment.
@@ -352,7 +376,7 @@ struct Look {
 }
 
 fn look(root: &Path, numbers: &[u64]) -> Result<Look, JournalError> {
-    let mut all = Look { entries: Vec::new(), after: None, end: 0, torn: None };
+    let mut all = Look { entries: Vec::new(), after: None, closed: VecDeque::new(), end: 0, torn: None };
     for (position, number) in numbers.iter().enumerate() {
         let relative = paths::segment(*number);
         let path = root.join(&relative);
@@ -373,6 +397,9 @@ fn look(root: &Path, numbers: &[u64]) -> Result<Look, JournalError> {
             all.after = Some((last.n, seen.last_hash.clone()));
         }
         all.entries.extend(seen.entries);
+        if position + 1 < numbers.len() {
+            all.closed.push_back(all.after.as_ref().map_or(0, |(n, _)| *n));
+        }
     }
     Ok(all)
 }
@@ -527,6 +554,29 @@ mod tests {
         std::fs::write(&path, &bytes).unwrap();
         assert!(matches!(Journal::open(dir.path()), Err(JournalError::Damaged { n: 1, .. })));
         assert_eq!(std::fs::read(&path).unwrap(), bytes);
+    }
+
+    #[test]
+    fn a_journal_that_is_never_done_forgets_its_old_segments() {
+        let dir = tempfile::tempdir().unwrap();
+        let options = JournalOptions { segment_bytes: 4096 };
+        let (mut journal, _) = Journal::open_with(dir.path(), options).unwrap();
+        for _ in 0..40 {
+            append(&mut journal, &lines(5));
+        }
+        assert!(journal.segment > 5);
+        journal.forget_before(1).unwrap();
+        assert_eq!(journal.oldest, 1, "the first entry is still needed");
+        journal.forget_before(100).unwrap();
+        let kept = Journal::open_with(dir.path(), options).unwrap().1.entries;
+        assert!((50..100).contains(&kept[0].n), "begins with {}", kept[0].n);
+        assert_eq!(kept.last().unwrap().n, 200);
+        // and once more by a kernel that found it so
+        let (mut journal, _) = Journal::open_with(dir.path(), options).unwrap();
+        journal.forget_before(1_000).unwrap();
+        assert_eq!(journal.oldest, journal.segment, "the current one stays");
+        append(&mut journal, &lines(1));
+        assert_eq!(Journal::open_with(dir.path(), options).unwrap().1.entries.last().unwrap().n, 201);
     }
 
     #[test]

@@ -4,6 +4,8 @@
 //! was known durable when it was written. With that, a torn tail (never acknowledged) can be told
 //! from damage to something that was (`LAYOUT.md`, "Journal"). Pure: bytes in, findings out.
 
+use std::borrow::Cow;
+
 use serde::{Deserialize, Serialize};
 
 use crate::Digest;
@@ -32,24 +34,21 @@ pub struct Entry {
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Wire {
+struct Wire<'a> {
     n: u64,
-    p: String,
+    p: Cow<'a, str>,
     syn: u64,
-    to: String,
-    line: String,
+    to: Cow<'a, str>,
+    line: Cow<'a, str>,
 }
 
 impl Entry {
     /// Writes the entry as one line with its line break, and its hash.
     #[must_use]
     pub fn encode(&self) -> (String, String) {
-        let wire = Wire { n: self.n, p: self.p.clone(), syn: self.syn, to: self.to.clone(), line: self.line.clone() };
-        let mut text = serde_json::to_string(&wire).expect("an entry holds only numbers and text");
-        text.pop();
-        let hash = hash(text.as_bytes());
-        text.push_str(&format!(",\"h\":\"{hash}\"}}\n"));
-        (text, hash)
+        let mut text = Vec::new();
+        let hash = encode(&mut text, (self.n, &self.p), self.syn, &self.to, &self.line);
+        (String::from_utf8(text).expect("JSON is UTF-8"), hash)
     }
 
     /// Reads a line (without its line break) and checks its hash, byte for byte.
@@ -61,15 +60,32 @@ impl Entry {
         if tail != format!(",\"h\":\"{hash}\"}}").as_bytes() {
             return None;
         }
-        let wire: Wire = serde_json::from_slice(&[body, b"}"].concat()).ok()?;
-        let entry = Self { n: wire.n, p: wire.p, syn: wire.syn, to: wire.to, line: wire.line };
+        let wire: Wire<'_> = serde_json::from_slice(&[body, b"}"].concat()).ok()?;
+        let (p, to, line_of) = (wire.p.into_owned(), wire.to.into_owned(), wire.line.into_owned());
+        let entry = Self { n: wire.n, p, syn: wire.syn, to, line: line_of };
         // the compared bytes are the canonical ones, so that no other spelling passes
         (entry.encode().0.as_bytes().strip_suffix(b"\n") == Some(line)).then_some((entry, hash))
     }
 }
 
+/// Appends the entry `n`, which follows the one with the hash `p`, to `out` as one line with its line
+/// break, and answers its hash. The other fields are those of [`Entry`].
+pub fn encode(out: &mut Vec<u8>, (n, p): (u64, &str), syn: u64, to: &str, line: &str) -> String {
+    let start = out.len();
+    let wire = Wire { n, p: p.into(), syn, to: to.into(), line: line.into() };
+    serde_json::to_writer(&mut *out, &wire).expect("an entry holds only numbers and text, and memory takes any of it");
+    out.pop();
+    let hash = hash(&out[start..]);
+    for part in [",\"h\":\"", &hash, "\"}\n"] {
+        out.extend_from_slice(part.as_bytes());
+    }
+    hash
+}
+
 fn hash(bytes: &[u8]) -> String {
-    Digest::of(bytes).as_str()[..32].to_owned()
+    let mut hex = Digest::of(bytes).to_string();
+    hex.truncate(32);
+    hex
 }
 
 /// What a segment holds.
