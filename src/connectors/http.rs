@@ -119,7 +119,7 @@ fn request(
     }
     let method = Method::from_bytes(declared.method.as_bytes())
         .map_err(|_| Fault::hard("bad_request", format!("there is no method `{}`", declared.method)))?;
-    let mut request = attempt.world.http.request(method.clone(), &url);
+    let mut request = attempt.world.http.get()?.request(method.clone(), &url);
     if matches!(method, Method::POST | Method::PUT | Method::PATCH) {
         request = request.json(&left);
     } else if let Some(name) = left.keys().next() {

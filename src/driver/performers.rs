@@ -57,7 +57,7 @@ impl Performers {
         let world = World {
             root: store.root().to_owned(),
             machine,
-            http: effects::client().map_err(|e| system("set up HTTP")(std::io::Error::other(e)))?,
+            http: effects::Http::default(),
             secrets: Secrets::from_env(),
             memory: Arc::new(StoreMemory(memory)),
             launcher: Launcher::current().map_err(system("find our own program"))?,

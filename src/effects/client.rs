@@ -1,6 +1,6 @@
 //! The HTTP client and the reading of replies: no redirects, no proxy variables, bounded bodies.
 
-use std::time::Duration;
+use std::{sync::OnceLock, time::Duration};
 
 use cairn_store_layout::event::FailureClass;
 use futures::StreamExt;
@@ -39,6 +39,31 @@ fn builder() -> reqwest::ClientBuilder {
         .no_proxy()
         .connect_timeout(CONNECT_TIMEOUT)
         .user_agent(concat!("cairn/", env!("CARGO_PKG_VERSION")))
+}
+
+/// The client of a process, made when it is first used: reading the system's certificates costs more
+/// than the rest of a kernel's start.
+#[derive(Debug, Default)]
+pub struct Http(OnceLock<reqwest::Client>);
+
+impl Http {
+    /// The client.
+    ///
+    /// # Errors
+    /// A soft [`Fault`] when TLS can not be set up: nothing was sent.
+    pub(crate) fn get(&self) -> Result<&reqwest::Client, Fault> {
+        if let Some(client) = self.0.get() {
+            return Ok(client);
+        }
+        let made = client().map_err(|e| Fault::soft("no_http", format!("HTTP can not be set up: {e}")))?;
+        Ok(self.0.get_or_init(|| made))
+    }
+}
+
+impl From<reqwest::Client> for Http {
+    fn from(client: reqwest::Client) -> Self {
+        Self(OnceLock::from(client))
+    }
 }
 
 /// A reply, read to its end.

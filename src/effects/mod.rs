@@ -15,7 +15,7 @@ mod redact;
 mod schema;
 mod secrets;
 
-pub use client::{BODY_BYTES_MAX, CONNECT_TIMEOUT, client};
+pub use client::{BODY_BYTES_MAX, CONNECT_TIMEOUT, Http, client};
 pub use launch::{Launcher, OUTPUT_BYTES_MAX};
 pub use outcome::{Artifact, Done, Failed, Fault};
 pub use perform::{RESULT_BYTES_MAX, perform};
@@ -44,8 +44,8 @@ pub struct World {
     pub root: PathBuf,
     /// The machine, into whose inbox events are put.
     pub machine: MachineId,
-    /// Made by [`client`]: no redirects, no proxy from the environment.
-    pub http: reqwest::Client,
+    /// As [`client`] makes it: no redirects, no proxy from the environment.
+    pub http: Http,
     /// Resolves `secret://name`, and hides the values in everything that comes back.
     pub secrets: Secrets,
     /// What `memory.recall` asks.

@@ -65,7 +65,7 @@ async fn turn(
     attempt.keep(&name("request"), body.clone());
     let whom = format!("{} at {}", agent.model, agent.base_url);
     let url = format!("{}/chat/completions", agent.base_url.trim_end_matches('/'));
-    let mut request = attempt.world.http.post(&url).header("content-type", "application/json");
+    let mut request = attempt.world.http.get()?.post(&url).header("content-type", "application/json");
     if let Some(reference) = &agent.api_key {
         guard_key(&url)?;
         let key = attempt.world.secrets.resolve(reference)?;

@@ -63,7 +63,7 @@ impl Bench {
         let world = World {
             root,
             machine: "mabcdefghi".parse().unwrap(),
-            http: effects::client().unwrap(),
+            http: effects::client().unwrap().into(),
             secrets: Secrets::from_vars(vars.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned()))),
             memory: Arc::new(OneHit),
             launcher: Launcher { program: PathBuf::from(env!("CARGO_BIN_EXE_cairn")), scratch: std::env::temp_dir() },
