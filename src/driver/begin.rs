@@ -3,7 +3,7 @@
 //! Nothing here decides whether a run may begin. Its first event and what follows at once are staged
 //! together, so that they become durable in one write.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use cairn_kernel::{Command, State};
 use cairn_store_layout::{
@@ -66,13 +66,27 @@ impl Driver {
     /// # Errors
     /// When git can not be read; what is wrong with the definition comes back as a value.
     pub(super) fn follow(&mut self, workflow: &str) -> Result<Result<Follows, Refused>, DriverError> {
-        let loaded = definitions::pin(&self.repo, workflow).and_then(|pins| Ok((self.pinned(workflow, &pins)?, pins)));
+        let loaded = self.pins_of(workflow).and_then(|pins| Ok((self.pinned(workflow, &pins)?, pins)));
         Ok(match loaded {
             Ok((pinned, pins)) => Ok(Follows { workflow: workflow.to_owned(), pins, pinned }),
             Err(PinError::Git(error)) => return Err(error.into()),
             Err(error @ PinError::NoSuchWorkflow(_)) => Err(("no_such_workflow", error.to_string())),
             Err(error) => Err(("bad_definition", error.to_string())),
         })
+    }
+
+    /// What pins a run that begins now. Asked of git once for each commit, not for each run.
+    fn pins_of(&mut self, workflow: &str) -> Result<Pins, PinError> {
+        let tip = self.repo.tip()?;
+        if self.pins.0 != tip {
+            self.pins = (tip, BTreeMap::new());
+        }
+        if let Some(pins) = self.pins.1.get(workflow) {
+            return Ok(pins.clone());
+        }
+        let pins = definitions::pin(&self.repo, workflow)?;
+        self.pins.1.insert(workflow.to_owned(), pins.clone());
+        Ok(pins)
     }
 
     /// Begins a run: its start and what it does at once are staged.

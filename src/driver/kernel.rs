@@ -3,17 +3,17 @@
 //! [`super::serve`] turns it in the real world. A simulator turns it in its own, one wake after the
 //! other, in one thread.
 
-use std::{path::PathBuf, time::Duration};
+use std::{path::PathBuf, sync::mpsc::Sender, time::Duration};
 
 use cairn_store_layout::{MachineId, paths};
 use jiff::Timestamp;
 
-use super::{Driver, DriverError, Served, Until, Wake, World, adopt::Patience};
+use super::{Driver, DriverError, Served, Until, Wake, World, adopt::Patience, beside::Beside};
 use crate::store::{Store, git::Repo, lock::KernelLock};
 
 /// The kernel of a store, between two turns. Dropping it is what a kill would do.
 pub struct Kernel {
-    driver: Driver,
+    pub(super) driver: Driver,
 }
 
 impl Kernel {
@@ -24,6 +24,12 @@ impl Kernel {
     /// When the store can not be read or written, or something that was acknowledged is damaged.
     pub fn start(store: Store, lock: KernelLock, world: World) -> Result<Self, DriverError> {
         Ok(Self { driver: Driver::start(store, lock, world)? })
+    }
+
+    /// From now on commits are made on a thread of their own, and `tell` is woken when they are. Without
+    /// this they are made within the turn, in the same thread.
+    pub fn commit_beside(&mut self, tell: Sender<Wake>) {
+        self.driver.beside = Beside::new(tell);
     }
 
     /// Looks at all that has gathered while no kernel ran: edits, commands, timers.

@@ -34,6 +34,8 @@ pub(super) struct Live {
     pub(super) next: u64,
     /// Records below this number are in a commit.
     pub(super) committed: u64,
+    /// No entry of the journal before this one holds a record that is in no commit; absent while nobody knows.
+    pub(super) entry: Option<u64>,
     pub(super) since: Since,
 }
 
@@ -54,7 +56,7 @@ impl Live {
     /// A run at its first record, which the caller has staged or found.
     pub(super) fn new(state: State, pinned: Arc<Pinned>, view: RunView) -> Self {
         let path = paths::run(&view.run);
-        Self { state, pinned, view, path, next: 1, committed: 0, since: Since::default() }
+        Self { state, pinned, view, path, next: 1, committed: 0, entry: None, since: Since::default() }
     }
 
     /// Tells whether something is not in a commit yet.
@@ -67,6 +69,7 @@ impl Live {
         let record = Record { n: self.next, event };
         let line = encode(root, &self.path, &record, &mut self.since)?;
         turn.lines.push((self.path.clone(), line));
+        self.entry.get_or_insert(turn.durable + 1);
         self.view.apply(&record);
         self.note(&record.event);
         self.next += 1;

@@ -18,6 +18,8 @@ pub(super) struct MachineLog {
     /// The file of this month and the number of its next record.
     at: Option<(String, u64)>,
     pub(super) since: Since,
+    /// As for a run: no entry of the journal before this one is needed for the log.
+    pub(super) entry: Option<u64>,
 }
 
 impl MachineLog {
@@ -54,6 +56,7 @@ impl Driver {
         let line = live::encode(self.store.root(), &path, &Record { n, event }, &mut self.log.since)?;
         self.log.since.paths.insert(path.clone());
         self.turn.lines.push((path.clone(), line));
+        self.log.entry.get_or_insert(self.turn.durable + 1);
         self.log.at = Some((path, n + 1));
         Ok(())
     }

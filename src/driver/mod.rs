@@ -11,6 +11,7 @@ mod adopt;
 mod again;
 mod answers;
 mod begin;
+mod beside;
 mod branch;
 mod children;
 mod clock;
@@ -21,6 +22,7 @@ mod intake;
 mod kernel;
 mod leases;
 mod live;
+pub mod load;
 mod log;
 mod performers;
 mod recall;
@@ -64,6 +66,7 @@ use answers::Answers;
 use children::Families;
 use leases::Leases;
 use live::Live;
+use load::{Pace, Spent};
 use log::MachineLog;
 use triggers::Triggers;
 use turn::Turn;
@@ -121,6 +124,7 @@ pub fn serve(store: Store, lock: KernelLock, options: &ServeOptions, stop: &Stop
     stop.connect(&sender);
     let root = store.root().to_owned();
     let mut kernel = Kernel::start(store, lock, World::real(sender.clone())?)?;
+    kernel.commit_beside(sender.sender());
     // before the first look, or what comes between the two would wait for the slow poll
     let _watch = watch::Watch::start(&root, kernel.machine(), kernel.watched(), sender);
     if let Until::AtRest(_) = options.until {
@@ -166,6 +170,8 @@ fn attend(
 
 struct Driver {
     store: Store,
+    /// Before the lock: what is under way in the repository ends while we own it.
+    beside: beside::Beside,
     _lock: KernelLock,
     machine: MachineId,
     repo: Repo,
@@ -179,6 +185,8 @@ struct Driver {
     runs: BTreeMap<RunId, Live>,
     /// Runs of this machine that can not be followed.
     parked: BTreeMap<RunId, Parked>,
+    /// Runs that had not ended at the start and are not followed here: of other machines, parked or fenced.
+    elsewhere: BTreeSet<RunId>,
     /// Runs of ids that this machine has given up; all of them are in commits.
     fenced: BTreeMap<RunId, Live>,
     retired: Vec<identity::Retired>,
@@ -198,15 +206,27 @@ struct Driver {
     stopping: bool,
     /// Definitions already compiled, by what pins them.
     pinned: BTreeMap<Pins, Arc<Pinned>>,
+    /// What pins new runs of a workflow, as of a commit.
+    pins: (Option<CommitHash>, BTreeMap<String, Pins>),
     edits: Edits,
     /// An edit counts as saved when its files have been left alone for so long.
     settled: Duration,
     /// Whether vector tables are written.
     vectors: bool,
+    /// What may follow what has just become durable.
+    pace: Pace,
+    /// Runs in which more may be ready now that their last layer is durable; empty unless layers are written one by one.
+    ready: BTreeSet<RunId>,
+    /// What the turn brought, when somebody watches.
+    turned: Option<load::Turned>,
+    /// Where processor time goes, when somebody asks.
+    meter: load::Meter,
     /// Inbox files that were taken and go with the next commit.
     taken: BTreeSet<String>,
     /// Paths whose index entries are behind the last commit.
     stale_index: BTreeSet<String>,
+    /// Something has come to rest that is in no commit yet, as of the last look.
+    resting: bool,
     served: Served,
 }
 
@@ -248,6 +268,7 @@ impl Driver {
         crate::store::fsutil::create_dirs(&store.path(&cairn_store_layout::paths::inbox(&machine)))?;
         let mut driver = Self {
             log: MachineLog::default(),
+            beside: beside::Beside::default(),
             triggers: Triggers::new(&world.home, &store, &machine),
             checkpointed: clock.up(),
             clock,
@@ -259,6 +280,7 @@ impl Driver {
             journal,
             runs: BTreeMap::new(),
             parked: BTreeMap::new(),
+            elsewhere: BTreeSet::new(),
             fenced: BTreeMap::new(),
             retired,
             mark,
@@ -272,14 +294,24 @@ impl Driver {
             events: events::Events::default(),
             stopping: false,
             pinned: BTreeMap::new(),
+            pins: (None, BTreeMap::new()),
             edits: Edits::default(),
             settled: world.settled,
             vectors: world.vectors,
+            pace: Pace::default(),
+            ready: BTreeSet::new(),
+            turned: None,
+            meter: load::Meter::default(),
             taken: BTreeSet::new(),
             stale_index: BTreeSet::new(),
+            resting: false,
             served: Served::default(),
             store,
         };
+        if let Some(known) = &driver.known {
+            // commits made beside the loop may be known only after the last entry; this one is known now
+            driver.journal.note_commit(known);
+        }
         driver.introduce()?;
         driver.recover(recovered)?;
         if let Some(restored) = restored {
@@ -319,7 +351,7 @@ impl Driver {
                     self.edits.due.get_or_insert(up);
                     self.triggers.files_changed(up);
                 }
-                Wake::Stop => {}
+                Wake::Stop | Wake::Committed => {}
             }
         }
         if self.stopping {
@@ -340,9 +372,11 @@ impl Driver {
         let now = self.clock.now();
         let wait =
             self.next_deadline().map_or(BACKSTOP, |at| at.duration_since(now).max(SignedDuration::ZERO).unsigned_abs());
-        let edits = self.edits.due.map_or(BACKSTOP, |due| due.saturating_sub(self.clock.up()));
+        let up = self.clock.up();
+        let edits = self.edits.due.map_or(BACKSTOP, |due| due.saturating_sub(up));
+        let commits = self.beside.patience(up, self.resting, !self.stale_index.is_empty()).unwrap_or(BACKSTOP);
         let triggers = self.triggers_rest().unwrap_or(BACKSTOP);
-        wait.min(edits).min(triggers).min(BACKSTOP)
+        wait.min(edits).min(commits).min(triggers).min(BACKSTOP)
     }
 
     fn next_deadline(&self) -> Option<Timestamp> {
@@ -393,17 +427,29 @@ impl Driver {
         command: &Command,
         cause: Option<CommandId>,
     ) -> Result<Result<(), cairn_kernel::Refusal>, DriverError> {
+        let mut begun = self.meter.begin();
         let now = self.clock.now();
         let Some(live) = self.runs.get_mut(run) else { return Ok(Err(cairn_kernel::Refusal::NotInFlight)) };
         let ctx = Context { now, entropy: entropy(), cause };
-        let decide = if self.stopping { cairn_kernel::settle } else { cairn_kernel::handle };
-        let events = match decide(&mut live.state, command, &ctx) {
+        let layered = self.pace == Pace::Layer;
+        let decide = if self.stopping || layered { cairn_kernel::settle } else { cairn_kernel::handle };
+        let mut events = match decide(&mut live.state, command, &ctx) {
             Ok(events) => events,
             Err(refusal) => return Ok(Err(refusal)),
         };
+        if layered && !self.stopping && !events.is_empty() {
+            let (over, steps) = live.state.progress();
+            if over < steps {
+                self.turn.open.insert(run.clone());
+            } else if let Ok(end) = cairn_kernel::settle(&mut live.state, &Command::Advance, &ctx) {
+                // the end of a run says what its last step brought about: it is no layer of its own
+                events.extend(end);
+            }
+        }
         for event in events {
             let effects = cairn_kernel::react(&live.state, &event);
             self.triggers.happened(run, live.state.workflow(), &event);
+            begun = self.meter.end(Spent::Kernel, begun);
             live.stage(self.store.root(), event, &mut self.turn)?;
             for effect in effects {
                 match effect {
@@ -413,6 +459,7 @@ impl Driver {
                     effect => self.turn.effects.push(effect),
                 }
             }
+            begun = self.meter.end(Spent::Encode, begun);
         }
         let (is_over, is_child) = (live.state.end().is_some(), live.view.parent.is_some());
         if is_over {
@@ -449,6 +496,9 @@ impl Driver {
             .map(|(run, _)| run.clone())
             .collect();
         for run in due {
+            drop(self.ask(&run, &Command::Advance, None)?);
+        }
+        for run in std::mem::take(&mut self.ready) {
             drop(self.ask(&run, &Command::Advance, None)?);
         }
         Ok(())

@@ -26,6 +26,7 @@ use crate::store::{
     disk,
     fsutil::{self, At as _},
     journal::Recovered,
+    unfinished::Unfinished,
 };
 
 impl Driver {
@@ -50,12 +51,14 @@ impl Driver {
             }
             // anything else is a note of the journal itself, or came with a copy of another machine's store
         }
-        runs.extend(self.unfinished()?);
+        self.elsewhere = self.unfinished()?;
+        runs.extend(self.elsewhere.iter().cloned());
         self.sweep(&[our_log, format!("{}/{}", paths::PASSAGES, self.machine)])?;
         for run in runs {
             let path = paths::run(&run);
             self.take_up(&run, by_file.get(&path).map_or(&[], Vec::as_slice))?;
         }
+        self.elsewhere.retain(|run| !self.runs.contains_key(run));
         for repair in recovered.repairs {
             let told = format!("{} bytes of {} set aside in {}", repair.bytes, repair.segment, repair.kept);
             tracing::warn!("{told}");
@@ -83,6 +86,7 @@ impl Driver {
                 restored: Some(mended.entries),
             })?;
         }
+        self.log.entry = self.log.is_ahead().then_some(1);
         if self.all_kept() {
             self.kept = self.journal.last();
         }
@@ -97,11 +101,13 @@ impl Driver {
         let path = paths::run(run);
         let ours =
             |owner: &str| owner == self.machine.as_str() || self.retired.iter().any(|r| r.machine.as_str() == owner);
-        if self.owner(&path, entries)?.is_some_and(|owner| !ours(&owner)) {
+        // read once: a lookup in git costs more than all else that is done for a run here
+        let committed = self.committed_bytes(&path)?;
+        if self.owner(&path, &committed, entries)?.is_some_and(|owner| !ours(&owner)) {
             return Ok(());
         }
-        let mended = self.mend(&path, entries)?;
-        match self.load(run) {
+        let mended = self.mend_onto(&path, committed, entries)?;
+        match self.load_onto(run, mended.committed) {
             Ok(()) => Ok(()),
             Err(error @ (DriverError::History { .. } | DriverError::Gap { .. })) => {
                 self.park(run, &error.to_string(), mended.records > mended.committed, None)
@@ -131,10 +137,10 @@ impl Driver {
     }
 
     /// The machine that a history says it belongs to: the last one that adopted it, else the one that began it.
-    fn owner(&self, path: &str, entries: &[Entry]) -> Result<Option<String>, DriverError> {
-        let mut text = self.committed_bytes(path)?;
+    fn owner(&self, path: &str, committed: &[u8], entries: &[Entry]) -> Result<Option<String>, DriverError> {
+        let mut text = Cow::Borrowed(committed);
         if text.is_empty() && entries.is_empty() {
-            text = fsutil::read(&self.store.path(path))?.unwrap_or_default();
+            text = Cow::Owned(fsutil::read(&self.store.path(path))?.unwrap_or_default());
         }
         let committed = text.split(|b| *b == b'\n').map(Cow::Borrowed);
         let journaled = entries.iter().map(|e| Cow::Borrowed(e.line.as_bytes()));
@@ -147,7 +153,12 @@ impl Driver {
 
     /// Makes the file at `path` what the last commit and the journal say.
     pub(super) fn mend(&mut self, path: &str, entries: &[Entry]) -> Result<Mended, DriverError> {
-        let mut text = self.committed_bytes(path)?;
+        let committed = self.committed_bytes(path)?;
+        self.mend_onto(path, committed, entries)
+    }
+
+    fn mend_onto(&mut self, path: &str, committed: Vec<u8>, entries: &[Entry]) -> Result<Mended, DriverError> {
+        let mut text = committed;
         let committed = lines_of(&text);
         let mut records = committed;
         for entry in entries {
@@ -247,8 +258,54 @@ impl Driver {
     }
 
     /// Runs, of any machine, whose history does not end.
-    fn unfinished(&self) -> Result<Vec<RunId>, DriverError> {
-        let mut found = Vec::new();
+    fn unfinished(&self) -> Result<BTreeSet<RunId>, DriverError> {
+        if let Some(found) = self.unfinished_since()? {
+            return Ok(found);
+        }
+        let found = self.unfinished_of_all()?;
+        let root = self.store.root();
+        disk::sync_fs(root).at("sync", root)?;
+        self.keep_unfinished(found.clone());
+        Ok(found)
+    }
+
+    /// The same from what was kept, and what changed since; `None` when that can not be relied upon.
+    fn unfinished_since(&self) -> Result<Option<BTreeSet<RunId>>, DriverError> {
+        let Some((kept, commit)) = Unfinished::read(self.store.root(), self.journal.last()) else { return Ok(None) };
+        let Some(changed) = self.repo.changed_since(&commit, paths::RUNS)? else { return Ok(None) };
+        let mut found = BTreeSet::new();
+        let mut folders = BTreeSet::new();
+        for run in kept.runs.into_iter().chain(changed.iter().filter_map(|path| run_of(path))) {
+            let path = self.store.path(&paths::run(&run));
+            // a history that was removed comes back from its commit
+            if !path.is_file() || !ends(&disk::read_with(&path, || tail(&path)).at("read", &path)?) {
+                found.insert(run);
+            }
+            folders.extend(path.parent().map(Path::to_path_buf));
+        }
+        for folder in folders {
+            for entry in fsutil::list(&folder)? {
+                if entry.file_name().to_str().is_some_and(fsutil::is_temporary) {
+                    fsutil::remove(&entry.path())?;
+                }
+            }
+        }
+        Ok(Some(found))
+    }
+
+    /// Keeps which runs are unfinished, for the next start. The file system has been synced since the
+    /// commits that are known: no history that is left out may be torn by a power cut.
+    pub(super) fn keep_unfinished(&self, runs: BTreeSet<RunId>) {
+        let Some(commit) = self.known else { return };
+        let kept = Unfinished::new(commit, self.journal.last(), runs);
+        // derived: its troubles stop nobody
+        if let Err(error) = kept.write(self.store.root()) {
+            tracing::warn!(%error, "which runs are unfinished could not be kept; the next start looks at all of them");
+        }
+    }
+
+    fn unfinished_of_all(&self) -> Result<BTreeSet<RunId>, DriverError> {
+        let mut found = BTreeSet::new();
         let mut folders = vec![self.store.path(paths::RUNS)];
         while let Some(folder) = folders.pop() {
             for entry in fsutil::list(&folder)? {
@@ -265,7 +322,7 @@ impl Driver {
                 let run = path.file_stem().and_then(|s| s.to_str()).and_then(|s| RunId::new(s).ok());
                 let Some(run) = run else { continue };
                 if !ends(&disk::read_with(&path, || tail(&path)).at("read", &path)?) {
-                    found.push(run);
+                    found.insert(run);
                 }
             }
         }
@@ -274,6 +331,12 @@ impl Driver {
 
     /// Folds a run's history. A run that this build would have taken elsewhere is parked: nothing is guessed.
     pub(super) fn load(&mut self, run: &RunId) -> Result<(), DriverError> {
+        let committed = lines_of(&self.committed_bytes(&paths::run(run))?);
+        self.load_onto(run, committed)
+    }
+
+    /// The same for a history of which so many records are in a commit.
+    fn load_onto(&mut self, run: &RunId, committed: u64) -> Result<(), DriverError> {
         let path = paths::run(run);
         let file = self.store.path(&path);
         let text = fsutil::read(&file)?.unwrap_or_default();
@@ -307,14 +370,16 @@ impl Driver {
             }
             let Some(view) = RunView::begin(&record) else { return Ok(()) };
             let mut begun = Live::new(state, pinned, view);
-            begun.committed = lines_of(&self.committed_bytes(&path)?);
+            begun.committed = committed;
             if begun.committed == 0 {
                 begun.since.paths.extend(spilled);
                 begun.note(&record.event);
             }
             live = Some(begun);
         }
-        let Some(live) = live.filter(|live| live.state.end().is_none() || live.is_ahead()) else { return Ok(()) };
+        let Some(mut live) = live.filter(|live| live.state.end().is_none() || live.is_ahead()) else { return Ok(()) };
+        // which entries hold what is in no commit is not asked for each run: all are kept until it is in one
+        live.entry = live.is_ahead().then_some(1);
         self.memory.remember(&live.since.passages);
         match self.difference(&live, &events) {
             Some(why) => self.park(run, &why, live.is_ahead(), Some(Box::new(live))),

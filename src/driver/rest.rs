@@ -6,11 +6,12 @@ use cairn_store_layout::{RunId, money::Usd, passage::Passage, paths, view::RunIt
 
 use super::{
     Driver, DriverError, REST,
+    beside::Rested,
     live::{Since, told},
 };
 use crate::store::{
     fsutil,
-    git::{Change, CommitPlan, Content},
+    git::{Change, CommitHash, CommitPlan, Content, Repo},
 };
 
 /// Which runs are committed.
@@ -25,6 +26,7 @@ pub(super) enum Which {
 impl Driver {
     /// Commits what came to rest, and what the machine itself did.
     pub(super) fn commit_runs(&mut self, which: Which) -> Result<(), DriverError> {
+        self.take_commits(which == Which::All)?;
         let horizon = self.clock.now() + REST;
         let rested: Vec<RunId> = self
             .runs
@@ -32,13 +34,18 @@ impl Driver {
             .filter(|(run, live)| live.is_ahead() && (which == Which::All || self.rests(run, horizon)))
             .map(|(run, _)| run.clone())
             .collect();
-        let log = self.log.is_ahead().then(|| std::mem::take(&mut self.log.since));
-        if rested.is_empty() && log.is_none() {
+        self.resting = !rested.is_empty() || self.log.is_ahead();
+        if which == Which::AtRest && self.beside.must_wait(self.clock.up()) {
             return Ok(());
         }
+        if !std::mem::take(&mut self.resting) {
+            let index = which == Which::AtRest && self.beside.is_open() && !self.stale_index.is_empty();
+            return if index { self.commit_beside(Vec::new(), Rested::default()) } else { Ok(()) };
+        }
+        let log = self.log.is_ahead().then(|| std::mem::take(&mut self.log.since));
         let mut files = PassageFiles::default();
         let mut plans = Vec::new();
-        let mut consumed = Vec::new();
+        let (mut consumed, mut runs) = (Vec::new(), Vec::new());
         if let Some(since) = log {
             let subject = log_subject(&since);
             consumed.extend(since.consumed.iter().cloned());
@@ -50,51 +57,94 @@ impl Driver {
             let Some(live) = self.runs.get_mut(run) else { continue };
             let (since, item, path) = (std::mem::take(&mut live.since), live.view.item(None), live.path.clone());
             let definition = live.view.definition.clone();
+            runs.push((run.clone(), live.next));
             consumed.extend(since.consumed.iter().cloned());
             let trailers = trailers(&item, &definition, self.machine.as_str());
             plans.push(self.plan(subject(&item), trailers, since, Some(path), &mut files)?);
         }
         files.write(self)?;
         let touched: Vec<String> = plans.iter().flat_map(|p| &p.changes).map(|c| c.path().to_owned()).collect();
+        let rested = Rested { runs, consumed, touched, durable: self.journal.last() };
+        if which == Which::AtRest && self.beside.is_open() {
+            // as they are now: a run may go on while its rest is being committed
+            self.repo.read_in(&mut plans)?;
+            return self.commit_beside(plans, rested);
+        }
         self.commit_group(&plans)?;
-        self.stale_index.extend(touched);
-        for run in &rested {
+        self.stale_index.extend(rested.touched.iter().cloned());
+        self.note_rested(rested)?;
+        self.refresh_index()
+    }
+
+    /// Takes note of what is in commits now.
+    pub(super) fn note_rested(&mut self, rested: Rested) -> Result<(), DriverError> {
+        for (run, next) in &rested.runs {
             if let Some(live) = self.runs.get_mut(run) {
-                live.committed = live.next;
+                live.committed = *next;
+                live.entry = (live.next > *next).then_some(rested.durable + 1);
             }
+        }
+        self.log.entry = self.log.is_ahead().then_some(rested.durable + 1);
+        if let Some(turned) = &mut self.turned {
+            turned.committed.extend(rested.runs.iter().map(|(run, _)| run.clone()));
         }
         self.runs.retain(|_, live| live.state.end().is_none() || live.is_ahead());
         // only now: a crash before this line finds the command again, and the fact that it was taken
-        for path in consumed {
-            fsutil::remove(&self.store.path(&path))?;
-            self.taken.remove(&path);
+        let files: Vec<_> = rested.consumed.iter().map(|path| self.store.path(path)).collect();
+        fsutil::remove_all(&files)?;
+        for path in &rested.consumed {
+            self.taken.remove(path);
         }
         // what nobody uses any more; a run that is asked for again is compiled again
         self.pinned.retain(|_, pinned| Arc::strong_count(pinned) > 1);
-        if cairn_kernel::seeded!(JournalForgottenEarly: true, else self.all_kept()) {
+        let forgot = if cairn_kernel::seeded!(JournalForgottenEarly: true, else self.all_kept()) {
             self.kept = self.journal.last();
-            self.journal.forget()?;
+            self.journal.forget()?
+        } else if let Some(first) = self.first_needed() {
+            self.journal.forget_before(first)?
+        } else {
+            false
+        };
+        if forgot {
+            // the file system was synced for it
+            let open = self.runs.iter().filter(|(_, live)| live.state.end().is_none() || live.is_ahead());
+            let runs = open.map(|(run, _)| run).chain(self.parked.keys()).chain(&self.elsewhere).cloned().collect();
+            self.keep_unfinished(runs);
         }
-        self.refresh_index()
+        Ok(())
+    }
+
+    /// The first entry of the journal that may hold what no commit does; `None` while nobody knows.
+    fn first_needed(&self) -> Option<u64> {
+        let runs = self.runs.values().filter(|live| live.is_ahead()).map(|live| live.entry);
+        let log = self.log.is_ahead().then_some(self.log.entry);
+        let parked = self.parked.values().filter(|parked| parked.ahead).map(|_| None);
+        runs.chain(log).chain(parked).min().flatten()
     }
 
     /// Tells whether everything in the journal is in a commit too.
     pub(super) fn all_kept(&self) -> bool {
-        self.runs.values().all(|live| !live.is_ahead())
+        !self.beside.is_busy()
+            && self.runs.values().all(|live| !live.is_ahead())
             && self.parked.values().all(|p| !p.ahead)
             && !self.log.is_ahead()
             && self.turn.lines.is_empty()
     }
 
-    /// Makes the commits durable and remembers the newest.
+    /// Makes the commits durable, after those that are under way, and remembers the newest.
     pub(super) fn commit_group(&mut self, plans: &[CommitPlan]) -> Result<(), DriverError> {
+        self.take_commits(true)?;
         let made = self.repo.commit_group(&self.who, self.known.as_ref(), plans)?;
+        self.note_made(made);
+        Ok(())
+    }
+
+    pub(super) fn note_made(&mut self, made: Vec<Option<CommitHash>>) {
         self.served.commits += made.iter().flatten().count() as u64;
         if let Some(newest) = made.into_iter().flatten().next_back() {
             self.known = Some(newest);
             self.journal.note_commit(&newest);
         }
-        Ok(())
     }
 
     /// A commit of what the machine does for no run.
@@ -112,11 +162,9 @@ impl Driver {
         if self.stale_index.is_empty() {
             return Ok(());
         }
-        let paths = std::mem::take(&mut self.stale_index);
-        // a locked or broken index belongs to the operator's git; ours is right again at the next commit
-        if let Err(error) = self.repo.refresh_index(paths.iter().map(String::as_str)) {
-            tracing::warn!(%error, "the git index could not be refreshed; `git status` may show too much");
-        }
+        self.take_commits(true)?;
+        let paths: Vec<String> = std::mem::take(&mut self.stale_index).into_iter().collect();
+        refresh(&self.repo, &paths);
         Ok(())
     }
 
@@ -167,6 +215,13 @@ impl Driver {
             }
         }
         Ok(CommitPlan { subject, body: told(&since.told), trailers, at: self.clock.now(), changes, allow_empty: false })
+    }
+}
+
+pub(super) fn refresh(repo: &Repo, paths: &[String]) {
+    // a locked or broken index belongs to the operator's git; ours is right again at the next commit
+    if let Err(error) = repo.refresh_index(paths.iter().map(String::as_str)) {
+        tracing::warn!(%error, "the git index could not be refreshed; `git status` may show too much");
     }
 }
 

@@ -1,10 +1,11 @@
 //! One turn of the loop: lines that become durable together, and what is carried out after.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use cairn_kernel::Effect;
+use cairn_store_layout::RunId;
 
-use super::{Driver, DriverError};
+use super::{Driver, DriverError, load::Spent};
 use crate::store::{
     disk::DiskFile,
     fsutil::{self, At as _},
@@ -17,6 +18,10 @@ pub(super) struct Turn {
     pub(super) lines: Vec<(String, String)>,
     /// What the facts ask for, once they are durable.
     pub(super) effects: Vec<Effect>,
+    /// Runs whose next layer waits until this one is durable.
+    pub(super) open: BTreeSet<RunId>,
+    /// The last entry of the journal when the turn began.
+    pub(super) durable: u64,
 }
 
 impl Driver {
@@ -28,8 +33,17 @@ impl Driver {
         let lines = std::mem::take(&mut self.turn.lines);
         let group: Vec<(&str, &str)> = lines.iter().map(|(to, line)| (to.as_str(), line.as_str())).collect();
         cairn_kernel::seeded!(HistoryBeforeJournal: self.show(&group)?);
+        let begun = self.meter.begin();
         self.journal.append(&group)?;
-        cairn_kernel::seeded!(HistoryBeforeJournal: Ok(()), else self.show(&group))
+        let begun = self.meter.end(Spent::Journal, begun);
+        self.turn.durable = self.journal.last();
+        self.ready.append(&mut self.turn.open);
+        if let Some(turned) = &mut self.turned {
+            turned.note(&lines);
+        }
+        cairn_kernel::seeded!(HistoryBeforeJournal: (), else self.show(&group)?);
+        self.meter.end(Spent::History, begun);
+        Ok(())
     }
 
     /// Appends lines that are durable to their files.

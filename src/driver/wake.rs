@@ -22,6 +22,8 @@ pub enum Wake {
     Files,
     /// A deadline has come, or nobody woke us for a while.
     Time,
+    /// Commits that were being made beside the loop are made.
+    Committed,
     /// Somebody asks us to stop.
     Stop,
 }
@@ -51,6 +53,11 @@ impl Wakes {
     pub(super) fn channel() -> (Self, Receiver<Wake>) {
         let (sender, receiver) = mpsc::channel();
         (Self(sender), receiver)
+    }
+
+    /// The same as a plain channel.
+    pub(super) fn sender(&self) -> Sender<Wake> {
+        self.0.clone()
     }
 
     /// Wakes the loop; a loop that has ended needs no waking.

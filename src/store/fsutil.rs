@@ -116,6 +116,22 @@ pub fn remove(path: &Path) -> FsResult<bool> {
     }
 }
 
+/// Removes files durably, with one sync for each folder; those that are gone already are no error.
+///
+/// # Errors
+/// When the system refuses; some of the files may be gone then.
+pub fn remove_all(paths: &[PathBuf]) -> FsResult<()> {
+    let mut folders = std::collections::BTreeSet::new();
+    for path in paths {
+        match disk::unlink(path) {
+            Ok(()) => drop(folders.insert(parent(path))),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => {}
+            Err(e) => return Err(e).at("remove", path),
+        }
+    }
+    folders.into_iter().try_for_each(sync_dir)
+}
+
 /// Reads a file; `None` when there is none.
 ///
 /// # Errors

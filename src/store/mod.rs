@@ -21,6 +21,7 @@ pub mod past;
 pub mod reader;
 pub mod shape;
 pub mod triggers;
+pub mod unfinished;
 pub mod verify;
 
 #[cfg(test)]

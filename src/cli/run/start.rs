@@ -21,6 +21,9 @@ use crate::{
     store::{self, Store, reader::Reader},
 };
 
+/// Runs that are looked through for one of the same workflow that has not ended.
+const RECENT: usize = 1_000;
+
 /// Start a run of a workflow.
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -48,7 +51,7 @@ impl Start {
         let definition = self.definition(context, &store)?;
         let input = self.input(definition.as_ref())?;
         let machine = context.machine(&store)?;
-        reader.refresh()?;
+        reader.refresh_recent(RECENT)?;
         let unfinished = reader.runs().find(|r| r.workflow == self.workflow && !r.status.is_final());
         if let Some(other) = unfinished {
             context.screen.note(format!(

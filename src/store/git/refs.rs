@@ -62,6 +62,37 @@ impl Repo {
         }
     }
 
+    /// What the branch names just now, without a look at whether it can be read; cheap enough to ask often.
+    ///
+    /// # Errors
+    /// When HEAD or its branch is malformed.
+    pub fn tip(&self) -> Result<Option<CommitHash>> {
+        Ok(self.branch_target(&self.local(), &self.branch()?)?.map(CommitHash))
+    }
+
+    /// The files below the folder `under` that differ between a commit and the newest; `None` when that
+    /// commit is not there. Cost: the folders that differ.
+    ///
+    /// # Errors
+    /// As [`Repo::head`].
+    pub fn changed_since(&self, commit: &CommitHash, under: &str) -> Result<Option<Vec<String>>> {
+        let repo = self.local();
+        let Some(head) = self.head(None)? else { return Ok(None) };
+        if !repo.has_object(commit.0) {
+            return Ok(None);
+        }
+        let folder = |tree| Ok(self.node_at(&repo, tree, under)?.filter(|node| node.is_tree()).map(|node| node.id));
+        let (before, now) = (folder(self.tree_of_commit(&repo, commit.0)?)?, folder(head.tree.0)?);
+        let mut paths = Vec::new();
+        self.differences(&repo, before, now, &mut |path, old, new| {
+            if [old, new].into_iter().flatten().any(|node| !node.is_tree()) {
+                paths.push(format!("{under}/{path}"));
+            }
+            Ok(())
+        })?;
+        Ok(Some(paths))
+    }
+
     /// Removes locks that a dead kernel left, and its unfinished files. Answers what was removed.
     ///
     /// Call it once at start, while holding the kernel's own lock. Ref locks are removed when they

@@ -19,7 +19,7 @@ use super::{
     known::number,
     mend::{self, Segment},
 };
-use crate::store::{disk, fsutil};
+use crate::store::{disk, fsutil, unfinished};
 
 /// What a new journal lacks.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -76,6 +76,8 @@ pub fn salvage(
     fsutil::write(&file, &bytes).map_err(|e| fail("write", &file, e.source))?;
     let quarantine = root.join(paths::QUARANTINE);
     fsutil::create_dirs(&quarantine).map_err(|e| fail("make", &quarantine, e.source))?;
+    // a run that only the lost entries named is found by looking at every history again
+    unfinished::forget(root).map_err(|e| fail("forget what was derived from", &quarantine, e.source))?;
     let (old, kept) = (root.join(paths::JOURNAL), root.join(&loss.kept));
     disk::rename(&old, &kept).map_err(|e| fail("set aside", &old, e))?;
     for folder in [&quarantine, &root.join(paths::LOCAL)] {

@@ -21,14 +21,30 @@ pub(super) struct Commits {
     version: u32,
     head: Option<String>,
     runs: BTreeMap<RunId, String>,
+    /// Whether what was kept from the last time has been read.
+    #[serde(skip)]
+    loaded: bool,
+}
+
+/// Commits that are looked through for a run before all of them are.
+const NEWEST: usize = 64;
+
+/// The commit that holds `run`, if it is one of the newest: so it is for a run that has just come to rest.
+///
+/// # Errors
+/// When the repository can not be read.
+pub(super) fn newest(root: &Path, run: &RunId) -> Result<Option<String>> {
+    let log = Repo::open(root)?.log(None, NEWEST)?;
+    let found = log.iter().find(|entry| entry.trailer("Run").is_some_and(|id| id.trim() == run.as_str()));
+    Ok(found.map(|entry| entry.commit.to_string()))
 }
 
 impl Commits {
     /// What was kept from the last time.
-    pub(super) fn load(root: &Path) -> Self {
+    fn load(root: &Path) -> Self {
         let bytes = fsutil::read(&root.join(paths::VIEWS).join(FILE)).ok().flatten();
         let kept: Option<Self> = bytes.and_then(|b| serde_json::from_slice(&b).ok());
-        kept.filter(|c| c.version == VERSION).unwrap_or_default()
+        Self { loaded: true, ..kept.filter(|c| c.version == VERSION).unwrap_or_default() }
     }
 
     /// Reads the commits made since; all of them when the branch was rewound.
@@ -36,6 +52,9 @@ impl Commits {
     /// # Errors
     /// When the repository can not be read.
     pub(super) fn update(&mut self, root: &Path) -> Result<()> {
+        if !self.loaded {
+            *self = Self::load(root);
+        }
         let repo = Repo::open(root)?;
         let known: Option<CommitHash> = self.head.as_deref().and_then(|h| h.parse().ok());
         let (head, known) = match repo.head(known.as_ref()) {

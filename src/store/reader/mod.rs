@@ -58,8 +58,7 @@ impl Reader {
     /// A reader of `store` that has read nothing yet.
     #[must_use]
     pub fn new(store: Store) -> Self {
-        let commits = commits::Commits::load(store.root());
-        Self { store, days: BTreeMap::new(), commits, unreadable: Vec::new() }
+        Self { store, days: BTreeMap::new(), commits: commits::Commits::default(), unreadable: Vec::new() }
     }
 
     /// The store.
@@ -84,6 +83,28 @@ impl Reader {
         self.days = days;
         self.unreadable = unreadable.iter().map(ToString::to_string).collect();
         self.commits.update(&root)
+    }
+
+    /// Like [`Reader::refresh`], but of the newest days only, so many that they hold `runs` runs: what a
+    /// glance needs, at a cost that does not grow with the store. Lists leave out the rest then, and commits.
+    ///
+    /// # Errors
+    /// When folders can not be listed.
+    pub fn refresh_recent(&mut self, runs: usize) -> Result<()> {
+        let root = self.store.root().to_owned();
+        let (mut unreadable, mut seen) = (Vec::new(), 0);
+        self.days.clear();
+        for folder in days::all(&root)? {
+            let mut day = days::Day::load(&root, &folder);
+            day.update(&root, &folder, &mut unreadable)?;
+            seen += day.entries.len();
+            self.days.insert(folder, day);
+            if seen >= runs {
+                break;
+            }
+        }
+        self.unreadable = unreadable.iter().map(ToString::to_string).collect();
+        Ok(())
     }
 
     /// All runs, newest first, as of the last [`Reader::refresh`].
@@ -146,7 +167,11 @@ impl Reader {
     /// # Errors
     /// When the repository can not be read.
     pub fn commit(&mut self, run: &RunId) -> Result<Option<String>> {
-        self.commits.update(self.store.root())?;
+        let root = self.store.root();
+        if let Some(commit) = commits::newest(root, run)? {
+            return Ok(Some(commit));
+        }
+        self.commits.update(root)?;
         Ok(self.commits.of(run))
     }
 
