@@ -129,6 +129,11 @@ unused:
 review:
     cargo insta review
 
+# measure an optimised build without Lance in a throw-away store here, e.g. `just bench steps --repeat 3`
+bench *ARGS:
+    cargo build --release --no-default-features --bin cairn
+    "$CARGO_TARGET_DIR/release/cairn" bench {{ ARGS }}
+
 # an optimised build (about an hour on 2 cores)
 release:
     cargo build --release --bin cairn

@@ -5,6 +5,7 @@
 //! kernel, the memory, the interface and the on-disk contract are crates of their own.
 
 pub mod agents;
+pub mod bench;
 pub mod cli;
 pub mod connectors;
 pub mod driver;

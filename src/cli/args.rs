@@ -4,7 +4,9 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-use super::{doctor, effect, event, inbox, init, kernel, mem, run, screen::Color, status, trigger, verify, workflow};
+use super::{
+    bench, doctor, effect, event, inbox, init, kernel, mem, run, screen::Color, status, trigger, verify, workflow,
+};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -92,6 +94,8 @@ pub enum Verb {
     Verify(verify::Verify),
     /// Check this machine
     Doctor(doctor::Doctor),
+    /// Measure Cairn on this machine and this disk
+    Bench(bench::Bench),
     /// Open the interface
     Tui,
 }

@@ -4,6 +4,7 @@
 //! to stdout, errors and hints to stderr, and the exit code says which kind of outcome it was.
 
 pub mod args;
+pub mod bench;
 pub mod context;
 pub mod doctor;
 pub mod effect;
@@ -91,6 +92,7 @@ fn dispatch(verb: Option<Verb>, context: &mut Context) -> Outcome {
         Some(Verb::Mem(verb)) => verb.run(context),
         Some(Verb::Verify(verb)) => verb.run(context),
         Some(Verb::Doctor(verb)) => verb.run(context),
+        Some(Verb::Bench(verb)) => verb.run(context),
         Some(Verb::Tui) => tui::open(context),
     }
 }
