@@ -305,9 +305,7 @@ impl Reader<'_> {
     fn undo(&mut self, place: Position, raw: RawUndo) -> Option<Undo> {
         let with = to_json(&toml::Value::Table(raw.with));
         let kind = match (raw.agent, raw.call, raw.run) {
-            (Some(agent), None, None) => {
-                StepKind::Agent { agent, with, prompt: raw.prompt, template: raw.template }
-            }
+            (Some(agent), None, None) => StepKind::Agent { agent, with, prompt: raw.prompt, template: raw.template },
             (None, Some(name), None) => {
                 let (connector, operation) = self.operation(Some(place), &name)?;
                 StepKind::Call { connector, operation, with }
