@@ -95,7 +95,12 @@ impl Live {
                 since.paths.extend(done.files.iter().map(|f| f.path.clone()));
                 &done.artifacts[..]
             }
+            Body::UndoSucceeded(done) => {
+                since.paths.extend(done.files.iter().map(|f| f.path.clone()));
+                &done.artifacts[..]
+            }
             Body::AttemptFailed(failed) => &failed.artifacts[..],
+            Body::UndoFailed(failed) => &failed.artifacts[..],
             Body::PassageRemembered(remembered) => {
                 since.passages.push(remembered.passage.clone());
                 &[]
@@ -127,7 +132,12 @@ fn tell(event: &Event) -> Option<String> {
         Body::RunStarted(_)
         | Body::RunFailed(_)
         | Body::RunCanceled(_)
+        | Body::RunStopping(_)
         | Body::StepFailed(_)
+        | Body::FailureDecided(_)
+        | Body::UndoSucceeded(_)
+        | Body::UndoFailed(_)
+        | Body::UndoUnknown(_)
         | Body::AttemptFailed(_)
         | Body::AttemptUnknown(_)
         | Body::GateOpened(_)

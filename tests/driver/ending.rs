@@ -8,7 +8,7 @@ use serde_json::json;
 
 use crate::support::Bench;
 
-const MISSING: &str = "[[step]]\nid = \"read\"\ncall = \"file.read\"\nwith = { path = \"later.txt\" }\n[[step]]\nid = \"copy\"\nneeds = [\"read\"]\ncall = \"file.write\"\nwith = { path = \"copy.txt\", text = \"{{ steps.read.output.text }}\" }\n";
+const MISSING: &str = "[[step]]\nid = \"read\"\ncall = \"file.read\"\nwith = { path = \"later.txt\" }\non_hard = \"ask\"\n[[step]]\nid = \"copy\"\nneeds = [\"read\"]\ncall = \"file.write\"\nwith = { path = \"copy.txt\", text = \"{{ steps.read.output.text }}\" }\n";
 
 const TAKEN_BACK: &str = r#"
 on_failure = "undo"
@@ -90,6 +90,8 @@ fn a_failed_run_takes_back_what_it_did_and_says_so() {
     assert!(
         view.steps.iter().flat_map(|s| &s.slots).filter_map(|s| s.undo.as_ref()).all(|u| u.state == UndoState::Undone)
     );
+    assert_eq!(bench.git(&["status", "--porcelain"]), "", "what was taken back is in the run's commit");
+    assert_eq!(bench.git(&["show", "HEAD:files/one.txt"]), "one.txt is back");
     verified(&bench);
 }
 

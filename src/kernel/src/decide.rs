@@ -287,7 +287,8 @@ fn report_undo(state: &State, place: Place<'_>, outcome: &Outcome, ctx: &Context
         here && this.in_flight().is_some() && this.in_flight() == place.attempt
     });
     let (this, attempt) = this.zip(place.attempt).ok_or(Refusal::NotInFlight)?;
-    Ok(vec![place.event(state, ctx, undo::report(state, this, attempt, outcome, ctx))])
+    let bodies = undo::report(state, this, attempt, outcome, ctx);
+    Ok(bodies.into_iter().map(|body| place.event(state, ctx, body)).collect())
 }
 
 fn report(state: &State, place: Place<'_>, outcome: &Outcome, ctx: &Context) -> Vec<Event> {

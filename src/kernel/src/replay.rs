@@ -269,14 +269,14 @@ fn causes(state: &State, batch: &[Event]) -> Vec<(Command, u64)> {
             Outcome::Succeeded {
                 output: e.output.clone(),
                 usage: e.usage.clone(),
-                artifacts: Vec::new(),
-                files: Vec::new(),
-                passages: Vec::new(),
+                artifacts: e.artifacts.clone(),
+                files: e.files.clone(),
+                passages: remembered(batch),
             },
             0,
         )),
         Body::UndoFailed(e) => {
-            let (usage, artifacts) = (cairn_store_layout::event::Usage::default(), Vec::new());
+            let (usage, artifacts) = (e.usage.clone(), e.artifacts.clone());
             let failed = AttemptFailed {
                 class: e.class,
                 code: e.code.clone(),
@@ -294,17 +294,17 @@ fn causes(state: &State, batch: &[Event]) -> Vec<(Command, u64)> {
             all.push((Command::Cancel { by: String::new(), reason: None, undo: false }, 0));
         }
         // cut off before its outcome: whatever it gave, this is how its answer began
-        Body::PassageRemembered(_) => all.extend(reported(
-            outcome,
-            Outcome::Succeeded {
+        Body::PassageRemembered(_) => {
+            let done = || Outcome::Succeeded {
                 output: Value::Null,
                 usage: cairn_store_layout::event::Usage::default(),
                 artifacts: Vec::new(),
                 files: Vec::new(),
                 passages: remembered(batch),
-            },
-            0,
-        )),
+            };
+            let purposes = [Purpose::Step, Purpose::Undo];
+            all.extend(purposes.into_iter().filter_map(|purpose| reported_as(outcome, purpose, done(), 0)));
+        }
         // cut off before its end
         Body::RequestWithdrawn(_) => all.push((Command::Cancel { by: String::new(), reason: None, undo: false }, 0)),
         _ => {}
@@ -330,12 +330,16 @@ fn remembered(batch: &[Event]) -> Vec<cairn_store_layout::passage::Passage> {
 }
 
 fn reported(event: &Event, outcome: Outcome, entropy: u64) -> Option<(Command, u64)> {
-    let (step, iteration, attempt) = (event.step.clone()?, event.iteration.clone(), event.attempt?);
     let purpose = match event.body {
         Body::UndoSucceeded(_) | Body::UndoFailed(_) | Body::UndoUnknown(_) => Purpose::Undo,
         Body::ProbeFailed(_) => Purpose::Probe,
         _ => Purpose::Step,
     };
+    reported_as(event, purpose, outcome, entropy)
+}
+
+fn reported_as(event: &Event, purpose: Purpose, outcome: Outcome, entropy: u64) -> Option<(Command, u64)> {
+    let (step, iteration, attempt) = (event.step.clone()?, event.iteration.clone(), event.attempt?);
     Some((Command::Report { step, iteration, attempt, purpose, outcome }, entropy))
 }
 

@@ -6,7 +6,7 @@
 
 use cairn_store_layout::{
     GateId,
-    event::{Body, Event, FailureClass, UndoFailed, UndoStarted, UndoSucceeded, UndoUnknown},
+    event::{Body, Event, FailureClass, PassageRemembered, UndoFailed, UndoStarted, UndoSucceeded, UndoUnknown, Usage},
     payload::{EffectContent, Purpose},
     text::brief,
 };
@@ -215,13 +215,7 @@ impl Pass<'_> {
                     },
                     Ok(None) => return true,
                     Err(error) => {
-                        let body = UndoFailed {
-                            class: FailureClass::Hard,
-                            code: "expression".to_owned(),
-                            message: brief(&error.message, 2_000),
-                            retry_at: None,
-                            settled_by: None,
-                        };
+                        let body = not_done(FailureClass::Hard, "expression", brief(&error.message, 2_000));
                         self.put(plan, key, None, body);
                         return false;
                     }
@@ -240,31 +234,32 @@ impl Pass<'_> {
 }
 
 /// What follows from how an attempt to take something back came out.
-pub(crate) fn report(state: &State, this: &Completed, attempt: u32, outcome: &Outcome, ctx: &Context) -> Body {
+pub(crate) fn report(state: &State, this: &Completed, attempt: u32, outcome: &Outcome, ctx: &Context) -> Vec<Body> {
     let plan = &state.plan.steps[this.step];
     match outcome {
-        Outcome::Succeeded { output, usage, .. } => {
-            UndoSucceeded { output: output.clone(), usage: usage.clone(), settled_by: None }.into()
+        Outcome::Succeeded { output, usage, artifacts, files, passages } => {
+            let (output, usage) = (output.clone(), usage.clone());
+            let (artifacts, files) = (artifacts.clone(), files.clone());
+            let done = UndoSucceeded { output, usage, artifacts, files, settled_by: None };
+            let learnt = passages.iter().map(|passage| PassageRemembered { passage: passage.clone() }.into());
+            learnt.chain([done.into()]).collect()
         }
         // what takes something back is never answered from memory; were it, it would be done
         Outcome::Cached { output, .. } => {
-            UndoSucceeded { output: output.clone(), usage: Default::default(), settled_by: None }.into()
+            vec![UndoSucceeded { output: output.clone(), ..done_without_trace(None) }.into()]
         }
-        Outcome::Failed { class, code, message, retry_after, .. } => {
+        Outcome::Failed { class, code, message, usage, artifacts, retry_after } => {
             let tried = failure::Tried { attempt: attempt - this.base, first: this.first };
             let again = *class == FailureClass::Soft;
-            UndoFailed {
-                class: *class,
-                code: code.clone(),
-                message: message.clone(),
-                retry_at: again.then(|| failure::retry_at(&plan.retry, tried, code, *retry_after, ctx)).flatten(),
-                settled_by: None,
-            }
-            .into()
+            let retry_at = again.then(|| failure::retry_at(&plan.retry, tried, code, *retry_after, ctx)).flatten();
+            let (usage, artifacts) = (usage.clone(), artifacts.clone());
+            let failed = not_done(*class, code, message.clone());
+            vec![UndoFailed { retry_at, usage, artifacts, ..failed }.into()]
         }
         Outcome::Unknown { message } => {
             let key = state.steps[this.step].slots[this.slot].key.as_deref();
-            UndoUnknown { gate: About::Undo(attempt).gate(&state.run, &plan.id, key), message: message.clone() }.into()
+            let gate = About::Undo(attempt).gate(&state.run, &plan.id, key);
+            vec![UndoUnknown { gate, message: message.clone() }.into()]
         }
     }
 }
@@ -273,14 +268,18 @@ pub(crate) fn report(state: &State, this: &Completed, attempt: u32, outcome: &Ou
 pub(crate) fn settled(done: bool, by: &str, now: Timestamp) -> Body {
     let settled_by = Some(by.to_owned());
     if done {
-        return UndoSucceeded { output: serde_json::Value::Null, usage: Default::default(), settled_by }.into();
+        return done_without_trace(settled_by).into();
     }
-    UndoFailed {
-        class: FailureClass::Soft,
-        code: "not_done".to_owned(),
-        message: format!("settled as not done by {by}"),
-        retry_at: Some(now),
-        settled_by,
-    }
-    .into()
+    let failed = not_done(FailureClass::Soft, "not_done", format!("settled as not done by {by}"));
+    UndoFailed { retry_at: Some(now), settled_by, ..failed }.into()
+}
+
+fn done_without_trace(settled_by: Option<String>) -> UndoSucceeded {
+    let (output, usage) = (serde_json::Value::Null, Usage::default());
+    UndoSucceeded { output, usage, artifacts: Vec::new(), files: Vec::new(), settled_by }
+}
+
+fn not_done(class: FailureClass, code: &str, message: String) -> UndoFailed {
+    let (usage, artifacts) = (Usage::default(), Vec::new());
+    UndoFailed { class, code: code.to_owned(), message, retry_at: None, usage, artifacts, settled_by: None }
 }

@@ -238,6 +238,8 @@ impl Checker<'_> {
                 }
                 self.belongs(event, &start.effect);
             }
+            Body::UndoSucceeded(done) => self.artifacts(&done.artifacts),
+            Body::UndoFailed(failed) => self.artifacts(&failed.artifacts),
             Body::UndoUnknown(unknown) => self.asked(&unknown.gate, None),
             // everything begins again under the new plan, but the numbers of requests
             Body::RunMigrated(_) => {
@@ -270,8 +272,6 @@ impl Checker<'_> {
             | Body::SignalTaken(_)
             | Body::WaitOpened(_)
             | Body::StepRepeated(_)
-            | Body::UndoSucceeded(_)
-            | Body::UndoFailed(_)
             | Body::RunAdopted(_)
             | Body::Unknown { .. } => {}
             Body::CommandRefused(_)

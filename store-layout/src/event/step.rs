@@ -306,6 +306,12 @@ pub struct UndoSucceeded {
     /// What it used up.
     #[serde(default, skip_serializing_if = "is_default")]
     pub usage: Usage,
+    /// Payloads kept beside the history.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub artifacts: Vec<ArtifactRef>,
+    /// Files it wrote into the store.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub files: Vec<FileWritten>,
     /// Set when a person said that it happened.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub settled_by: Option<String>,
@@ -323,6 +329,12 @@ pub struct UndoFailed {
     /// When the next attempt is due, if there is one.
     #[serde(default, skip_serializing_if = "Option::is_none", with = "crate::time::option_at")]
     pub retry_at: Option<Timestamp>,
+    /// What the failed attempt used up all the same.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub usage: Usage,
+    /// Payloads kept beside the history.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub artifacts: Vec<ArtifactRef>,
     /// Set when a person said that it did not happen.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub settled_by: Option<String>,

@@ -231,7 +231,7 @@ impl SlotView {
     /// What all its attempts cost.
     #[must_use]
     pub fn cost(&self) -> Usd {
-        let undo = self.undo.as_ref().and_then(|undo| undo.usage.cost_usd.as_deref()).and_then(Usd::parse);
+        let undo = self.undo.as_ref().and_then(|undo| undo.cost_usd.as_deref()).and_then(Usd::parse);
         self.attempts.iter().map(AttemptView::cost).chain(undo).sum()
     }
 }

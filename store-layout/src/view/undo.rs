@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     GateId,
     event::{Body, Event, Usage},
+    money::Usd,
     payload::EffectContent,
 };
 
@@ -36,11 +37,19 @@ pub struct UndoView {
     pub attempts: u32,
     /// The open or last request to a person.
     pub gate: Option<GateId>,
-    /// What it used up.
-    pub usage: Usage,
+    /// What all attempts cost, in US dollars, as decimal text.
+    pub cost_usd: Option<String>,
     /// When this last changed.
     #[serde(with = "crate::time::at")]
     pub at: Timestamp,
+}
+
+impl UndoView {
+    fn spent(&mut self, usage: &Usage) {
+        let Some(cost) = usage.cost_usd.as_deref().and_then(Usd::parse) else { return };
+        let before = self.cost_usd.as_deref().and_then(Usd::parse).unwrap_or_default();
+        self.cost_usd = Some([before, cost].into_iter().sum::<Usd>().to_string());
+    }
 }
 
 /// Folds a fact about taking an effect back; gives what it says in a few words.
@@ -50,7 +59,7 @@ pub(super) fn apply(view: &mut Option<UndoView>, event: &Event) -> Option<String
         effect: None,
         attempts: 0,
         gate: None,
-        usage: Usage::default(),
+        cost_usd: None,
         at: event.at,
     });
     now.at = event.at;
@@ -61,15 +70,18 @@ pub(super) fn apply(view: &mut Option<UndoView>, event: &Event) -> Option<String
             (UndoState::Running, "is taken back".to_owned())
         }
         Body::UndoSucceeded(done) => {
-            now.usage = done.usage.clone();
+            now.spent(&done.usage);
             (UndoState::Undone, "taken back".to_owned())
         }
-        Body::UndoFailed(failed) => match failed.retry_at {
-            Some(at) => {
-                (UndoState::Retrying, format!("{}, taken back again {}", failed.message, crate::time::short(at)))
+        Body::UndoFailed(failed) => {
+            now.spent(&failed.usage);
+            match failed.retry_at {
+                Some(at) => {
+                    (UndoState::Retrying, format!("{}, taken back again {}", failed.message, crate::time::short(at)))
+                }
+                None => (UndoState::Failed, format!("not taken back: {}", failed.message)),
             }
-            None => (UndoState::Failed, format!("not taken back: {}", failed.message)),
-        },
+        }
         Body::UndoUnknown(unknown) => {
             now.gate = Some(unknown.gate.clone());
             (UndoState::Waiting, format!("unknown whether it was taken back: {}", unknown.message))
