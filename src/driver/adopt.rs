@@ -69,13 +69,15 @@ impl Driver {
         let read = WorkTree::read(self.store.root());
         let work = read.map_err(|source| DriverError::System { what: READ, source })?;
         let broken = broken_units(&work);
-        let mut plans = Vec::new();
+        let (mut plans, mut trusted) = (Vec::new(), Vec::new());
         for (unit, changes) in units {
             if broken.contains(&unit) {
                 tracing::warn!(unit, "an edit can not be used; the last good version stays in use");
                 continue;
             }
-            self.trust_edits(&unit, &changes)?;
+            if self.trust_edit(&unit, &changes)? {
+                trusted.push(unit.clone());
+            }
             plans.push(self.machine_plan(subject(&unit, &changes), changes));
         }
         if plans.is_empty() {
@@ -83,6 +85,9 @@ impl Driver {
         }
         let paths: Vec<String> = plans.iter().flat_map(|p| &p.changes).map(|c| c.path().to_owned()).collect();
         self.commit_group(&plans)?;
+        for unit in trusted {
+            self.trust_committed(&unit)?;
+        }
         self.stale_index.extend(paths);
         self.refresh_index()
     }

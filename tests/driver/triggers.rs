@@ -484,6 +484,16 @@ fn what_came_by_git_starts_nothing_until_it_is_trusted() {
 }
 
 #[test]
+fn a_folder_with_a_link_in_it_is_trusted_as_it_is_committed() {
+    let shop = Shop::with(&[]);
+    shop.define("w", &hourly("", DONE));
+    std::os::unix::fs::symlink("/etc/hostname", shop.store.path("workflows/w/link.md")).expect("a link");
+    shop.turn(Wake::Definitions);
+    shop.later(60);
+    assert_eq!(shop.runs().len(), 1);
+}
+
+#[test]
 fn an_edited_trigger_counts_from_its_edit_and_one_that_goes_by_the_same_goes_on() {
     let shop = Shop::with(&[("w", &hourly("", DONE))]);
     shop.stop();

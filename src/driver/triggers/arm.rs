@@ -60,30 +60,49 @@ impl Driver {
         Ok(())
     }
 
-    /// Trusts the edits that are about to be committed, as far as they are of `workflow.toml` or of a
-    /// version that was trusted. Before the commit: a kill between the two leaves a version trusted that
-    /// the next start adopts.
+    /// Trusts the edit of a unit that is about to be committed, as far as it is of `workflow.toml` or of a
+    /// version that was trusted; tells whether it does. Before the commit: a kill between the two leaves a
+    /// version trusted that the next start adopts.
     ///
     /// # Errors
     /// When trust can not be written down.
-    pub(in crate::driver) fn trust_edits(&mut self, unit: &str, changes: &[Change]) -> Result<(), DriverError> {
-        let Some(workflow) = unit.strip_prefix("workflows/") else { return Ok(()) };
+    pub(in crate::driver) fn trust_edit(&mut self, unit: &str, changes: &[Change]) -> Result<bool, DriverError> {
+        let Some(workflow) = unit.strip_prefix("workflows/") else { return Ok(false) };
         let file = format!("{}/{WORKFLOW_TOML}", paths::workflow_dir(workflow));
         let toml = changes.iter().find(|change| change.path() == file);
         if matches!(toml, Some(Change::Remove { .. })) {
             self.triggers.desk.untrust(workflow)?;
-            return Ok(());
+            return Ok(false);
         }
         let before = self.repo.tree_of(unit, None)?.map(|tree| tree.to_string());
         let was_trusted = before.is_some() && self.trusted(workflow) == before;
         if toml.is_none() && !was_trusted {
-            return Ok(());
+            return Ok(false);
         }
-        if let Some(definition) = self.repo.write_tree_id_of_dir(unit)? {
-            let (by, at) = (self.who.name.clone(), self.clock.now());
-            self.triggers.desk.trust(workflow, &Trusted { definition: definition.to_string(), by, at })?;
+        // a folder with a link in it has no id before its commit, which leaves the link out
+        if let Ok(Some(definition)) = self.repo.write_tree_id_of_dir(unit) {
+            self.trust(workflow, definition.to_string())?;
         }
-        Ok(())
+        Ok(true)
+    }
+
+    /// Trusts a unit as it was committed.
+    ///
+    /// # Errors
+    /// When git can not be read, or trust can not be written down.
+    pub(in crate::driver) fn trust_committed(&mut self, unit: &str) -> Result<(), DriverError> {
+        let Some(workflow) = unit.strip_prefix("workflows/") else { return Ok(()) };
+        match self.repo.tree_of(unit, None)?.map(|tree| tree.to_string()) {
+            Some(definition) if self.trusted(workflow).as_ref() != Some(&definition) => {
+                self.trust(workflow, definition)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn trust(&mut self, workflow: &str, definition: String) -> Result<(), DriverError> {
+        let (by, at) = (self.who.name.clone(), self.clock.now());
+        Ok(self.triggers.desk.trust(workflow, &Trusted { definition, by, at })?)
     }
 
     /// The version of a workflow that is trusted here. What can not be read trusts nothing.

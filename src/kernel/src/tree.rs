@@ -48,6 +48,16 @@ impl Tree {
         })
     }
 
+    /// Tells whether it is a value as it stands: no expression anywhere inside.
+    pub(crate) fn is_fixed(&self) -> bool {
+        match self {
+            Self::Fixed(_) => true,
+            Self::Text(_) => false,
+            Self::List(items) => items.iter().all(Self::is_fixed),
+            Self::Map(map) => map.values().all(Self::is_fixed),
+        }
+    }
+
     /// The names it takes from its scope, dotted as far as they are known.
     pub(crate) fn names(&self) -> BTreeSet<String> {
         match self {

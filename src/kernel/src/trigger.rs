@@ -286,7 +286,7 @@ impl Check<'_> {
         let names = tree.names();
         self.names("input", &names);
         let fields = &self.workflow.input;
-        if names.is_empty() {
+        if tree.is_fixed() {
             if let Err(wrong) = fill(fields, &self.trigger.input) {
                 self.problem(format!("the input does not fit: {}", wrong.join("; ")), None);
             }

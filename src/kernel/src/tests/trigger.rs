@@ -14,7 +14,7 @@ fn wants(keys: &str, saw: &Saw) -> Result<Option<Wanted>, String> {
 
 fn workflow(keys: &str) -> String {
     format!(
-        "[[input]]\nname = \"day\"\noptional = true\n[[input]]\nname = \"n\"\ntype = \"json\"\noptional = true\n\
+        "[[input]]\nname = \"day\"\ntype = \"text\"\noptional = true\n[[input]]\nname = \"n\"\ntype = \"json\"\noptional = true\n\
          [[trigger]]\n{keys}\n[[step]]\nid = \"a\"\nset = 1\n"
     )
 }
@@ -51,6 +51,8 @@ fn the_input_is_made_of_what_was_seen() {
     let keys = "run_finished = \"other\"\ninput = { day = \"{{ run.failure }}\", n = \"{{ run.output }}\" }";
     gives(keys, &run, json!({"day": "no", "n": null}));
     gives("every = \"1h\"", &due, json!({}));
+    // a slice mentions its name in a way of its own
+    gives("every = \"1h\"\ninput = { day = \"{{ due[:10] }}\" }", &due, json!({"day": "2026-11-22"}));
 }
 
 #[test]
