@@ -453,7 +453,7 @@ fn set_aside(root: &Path, segment: &str, offset: usize, tail: &[u8]) -> Result<R
     fsutil::write(&target, tail).map_err(|e| fail("set aside a torn tail of", &path, io::Error::other(e)))?;
     let clear = || -> io::Result<()> {
         let file = DiskFile::open(&path, false)?;
-        cairn_kernel::seeded!(TailNotCut: (), else file.write_at(&vec![0; tail.len()], offset as u64)?);
+        file.write_at(&vec![0; tail.len()], offset as u64)?;
         file.sync_data()
     };
     clear().map_err(|e| fail("clear a torn tail of", &path, e))?;

@@ -44,7 +44,6 @@ planted! {
     seeded_history_is_shown_before_the_journal_is_durable: bug = Some(Bug::HistoryBeforeJournal);
     seeded_failed_sync_is_tried_again: bug = Some(Bug::SyncRetried);
     seeded_tail_of_a_killed_kernel_is_not_synced: bug = Some(Bug::TailNotSynced);
-    seeded_torn_tail_is_not_cut: bug = Some(Bug::TailNotCut);
     seeded_journal_is_forgotten_early: bug = Some(Bug::JournalForgottenEarly);
     seeded_commit_leaves_an_artifact_out: bug = Some(Bug::ArtifactLeftOut);
     // effects

@@ -172,7 +172,7 @@ impl Mood {
             wild: 2 + chance.below(6),
             blows: [0, 10, 25, 50][chance.below(4)],
             power: chance.below(101),
-            faults: some(chance, 40),
+            faults: [0, 10, 30, 60][chance.below(4)],
             weights: ACTS.map(|(_, weight)| weight * (1 + chance.below(4))),
         }
     }
@@ -408,7 +408,7 @@ impl Sim {
             let errno = ERRNO[chance.below(5)];
             let place = [Place::Call, Place::Sync, place][chance.below(3)];
             let blow = match chance.below(3) {
-                0 => Blow::Short(some),
+                0 if place != Place::Sync => Blow::Short(some),
                 1 if errno != 4 => Blow::FailForGood(errno),
                 _ => Blow::Fail(errno),
             };
@@ -438,6 +438,10 @@ impl Sim {
             // a kernel that went on after a refusal may have put something off: the next start makes up for it
             self.stop(m)?;
             self.ensure_kernel(m)?;
+            let repaired = self.machines[m].kernel.as_ref().map_or(&[][..], |kernel| &kernel.served().repaired);
+            if !repaired.is_empty() {
+                return Err(format!("D2: a clean stop left something to repair: {}", repaired.join("; ")));
+            }
         }
         for turn in 0..TURNS_TO_REST {
             let mut waits = false;

@@ -10,7 +10,6 @@ pub enum Bug {
     EffectBeforeIntent,
     HistoryBeforeJournal,
     SyncRetried,
-    TailNotCut,
     TailNotSynced,
     JournalForgottenEarly,
     LockSkipped,
