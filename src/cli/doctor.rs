@@ -16,10 +16,9 @@ use crate::store::{
     Store, StoreError,
     git::{PACKS_MANY, Repo, Shape},
     identity, lock,
+    room::{self, Short},
 };
 
-/// Below this the kernel is likely to run into a full disk soon.
-const SPACE_LOW: u64 = 512 << 20;
 /// Folders and files that inotify must be able to watch for the watcher to work at all.
 const WATCHES_LOW: u64 = 4096;
 
@@ -174,6 +173,10 @@ fn of_store(store: &Store, checks: &mut Vec<Check>) {
         Err(e) => check("identity", Grade::Fail, e.to_string(), &e.fix()),
     });
     checks.push(match lock::probe(root) {
+        Ok(KernelHealth::Running { .. }) if lock::paused(root).is_some() => {
+            let why = lock::paused(root).unwrap_or_default();
+            check("kernel", Grade::Warn, format!("paused: {why}"), "make room; it goes on by itself")
+        }
         Ok(KernelHealth::Running { pid: Some(pid) }) => {
             check("kernel", Grade::Ok, format!("running (process {pid})"), "")
         }
@@ -253,18 +256,14 @@ fn disk(root: &Path) -> Check {
 }
 
 fn space(root: &Path) -> Check {
-    match rustix::fs::statvfs(root) {
-        Ok(stat) => {
+    let todo = "make room: the kernel begins nothing new until then (nothing is lost)";
+    match (room::short(root, false), rustix::fs::statvfs(root)) {
+        (Some(short @ Short::Space { .. }), _) => check("space", Grade::Warn, short.to_string(), todo),
+        (_, Ok(stat)) => {
             let free = stat.f_bavail.saturating_mul(stat.f_frsize);
-            let grade = if free < SPACE_LOW { Grade::Warn } else { Grade::Ok };
-            check(
-                "space",
-                grade,
-                format!("{} MiB free", free >> 20),
-                "make space: a full disk stops the kernel (nothing is lost)",
-            )
+            check("space", Grade::Ok, format!("{} MiB free", free >> 20), "")
         }
-        Err(e) => check("space", Grade::Warn, format!("cannot be told: {e}"), "check the disk"),
+        (_, Err(e)) => check("space", Grade::Warn, format!("cannot be told: {e}"), "check the disk"),
     }
 }
 

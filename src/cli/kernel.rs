@@ -193,7 +193,13 @@ fn maintain(context: &mut Context, store: &Store) -> Outcome {
 
 fn status(context: &mut Context, store: &Store) -> Outcome {
     match lock::probe(store.root())? {
-        KernelHealth::Running { pid } => told(context, "running", pid, "a kernel runs"),
+        KernelHealth::Running { pid } => match lock::paused(store.root()) {
+            Some(why) => {
+                let words = format!("a kernel runs and begins nothing new, because {why}; it goes on by itself");
+                told(context, "paused", pid, &words)
+            }
+            None => told(context, "running", pid, "a kernel runs"),
+        },
         KernelHealth::Down => {
             told(context, "down", None, "no kernel runs")?;
             context.screen.note(format!("start it: {} kernel start", context.cairn()));

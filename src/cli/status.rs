@@ -49,7 +49,7 @@ pub(super) fn show(context: &mut Context) -> Result<usize, super::Failure> {
     let screen = &mut context.screen;
     screen.document(&json!({
         "schema": "cairn.status/1", "store": store.root(), "id": store.id(), "machine": reader.machine(),
-        "kernel": kernel, "pid": pid, "inbox": inbox.len(), "commands_waiting": health.commands_waiting,
+        "kernel": kernel, "pid": pid, "paused": health.paused, "inbox": inbox.len(), "commands_waiting": health.commands_waiting,
         "runs": {"running": running, "waiting": waiting, "succeeded": good, "failed": bad, "canceled": gone},
         "passages": memory.passages, "unreadable": health.unreadable,
         "problems": problems.iter().map(|p| json!(p)).collect::<Vec<Value>>(),
@@ -65,6 +65,9 @@ pub(super) fn show(context: &mut Context) -> Result<usize, super::Failure> {
         (_, Some(pid)) => format!("kernel   running (process {pid})"),
         (_, None) => "kernel   running".to_owned(),
     });
+    if let Some(why) = &health.paused {
+        screen.say(format!("paused   {why}; nothing new is begun, and it goes on by itself"));
+    }
     screen.say(match inbox.len() {
         0 => "inbox    empty: nothing waits for you".to_owned(),
         n => format!(

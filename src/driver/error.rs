@@ -30,6 +30,12 @@ pub enum DriverError {
         /// The system's word.
         source: std::io::Error,
     },
+    /// There is too little left to begin anything.
+    #[error("{why}")]
+    NoRoom {
+        /// What is short.
+        why: String,
+    },
     /// An event does not fit into a line.
     #[error("an event of {run} can not be written: {why}")]
     Record {
@@ -69,6 +75,7 @@ impl DriverError {
             Self::Journal(_) => "journal",
             Self::Memory(_) => "memory",
             Self::System { .. } => "system",
+            Self::NoRoom { .. } => "disk_full",
             Self::Record { .. } => "record",
             Self::Gap { .. } | Self::History { .. } => "history_damaged",
         }
@@ -77,21 +84,39 @@ impl DriverError {
     /// Tells whether the disk, or our share of it, is full.
     #[must_use]
     pub fn is_full(&self) -> bool {
+        use std::io::ErrorKind::{QuotaExceeded, StorageFull};
+        matches!(self, Self::NoRoom { .. }) || self.any(|e| matches!(e.kind(), StorageFull | QuotaExceeded))
+    }
+
+    /// Tells whether there was no room for a write, on the disk or for one more open file, so that it may
+    /// be tried again once there is. Never so for a sync: what it left on the disk nobody knows.
+    #[must_use]
+    pub fn is_want_of_room(&self) -> bool {
+        use rustix::io::Errno;
+        let doing = match self {
+            Self::Journal(JournalError::Io { doing, .. }) | Self::Git(GitError::Io { doing, .. }) => doing,
+            Self::Fs(e) | Self::Store(StoreError::Fs(e)) => e.doing,
+            _ => "",
+        };
+        let out_of_handles = |e: &std::io::Error| {
+            [Errno::MFILE, Errno::NFILE].iter().any(|errno| e.raw_os_error() == Some(errno.raw_os_error()))
+        };
+        !doing.starts_with("sync") && (self.is_full() || self.any(out_of_handles))
+    }
+
+    /// Looks for a refusal of the system among the causes.
+    fn any(&self, is: impl Fn(&std::io::Error) -> bool) -> bool {
         let mut error: Option<&dyn std::error::Error> = Some(self);
         while let Some(e) = error {
-            let io = e.downcast_ref::<std::io::Error>();
-            if io.is_some_and(|e| {
-                matches!(e.kind(), std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded)
-            }) {
+            if e.downcast_ref::<std::io::Error>().is_some_and(&is) {
                 return true;
             }
             error = e.source();
         }
+        // a transparent error is its own cause's text, so the chain may skip it
         match self {
-            Self::Journal(JournalError::Io { source, .. }) => {
-                matches!(source.kind(), std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded)
-            }
-            Self::Fs(e) => e.is_full(),
+            Self::Journal(JournalError::Io { source, .. }) | Self::Git(GitError::Io { source, .. }) => is(source),
+            Self::Fs(e) | Self::Store(StoreError::Fs(e)) => is(&e.source),
             _ => false,
         }
     }
@@ -123,5 +148,26 @@ impl DriverError {
             }
             _ => "see `cairn doctor`, then start again: `cairn kernel start`",
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_disk_may_be_waited_for_and_a_failed_sync_never() {
+        let error = |doing, errno: rustix::io::Errno| {
+            DriverError::from(JournalError::Io { doing, path: PathBuf::new(), source: errno.into() })
+        };
+        use rustix::io::Errno;
+        for errno in [Errno::NOSPC, Errno::DQUOT, Errno::MFILE, Errno::NFILE] {
+            assert!(error("write to", errno).is_want_of_room(), "{errno}");
+            assert!(!error("sync", errno).is_want_of_room(), "{errno}: nobody knows what is on the disk");
+        }
+        assert!(!error("write to", Errno::IO).is_want_of_room());
+        let of_git = GitError::Io { doing: "write", path: PathBuf::new(), source: Errno::NOSPC.into() };
+        assert!(DriverError::from(of_git).is_want_of_room());
+        assert_eq!(DriverError::NoRoom { why: String::new() }.code(), "disk_full");
     }
 }

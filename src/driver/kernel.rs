@@ -8,7 +8,7 @@ use std::{path::PathBuf, sync::mpsc::Sender, time::Duration};
 use cairn_store_layout::{MachineId, paths};
 use jiff::Timestamp;
 
-use super::{Driver, DriverError, Served, Until, Wake, World, adopt::Patience, beside::Beside};
+use super::{Dispatcher, Driver, DriverError, Served, Until, Wake, World, adopt::Patience, beside::Beside};
 use crate::store::{Store, git::Repo, lock::KernelLock};
 
 /// The kernel of a store, between two turns. Dropping it is what a kill would do.
@@ -23,7 +23,50 @@ impl Kernel {
     /// # Errors
     /// When the store can not be read or written, or something that was acknowledged is damaged.
     pub fn start(store: Store, lock: KernelLock, world: World) -> Result<Self, DriverError> {
-        Ok(Self { driver: Driver::start(store, lock, world)? })
+        Ok(Self { driver: Driver::start(store, lock, world, false)? })
+    }
+
+    /// Takes up what is durable and begins nothing, not even what was under way: see [`Kernel::go_on`].
+    ///
+    /// # Errors
+    /// As [`Kernel::start`].
+    pub fn start_paused(store: Store, lock: KernelLock, world: World) -> Result<Self, DriverError> {
+        Ok(Self { driver: Driver::start(store, lock, world, true)? })
+    }
+
+    /// From now on a turn records how attempts ended and begins nothing new; `why` is shown to whoever asks.
+    ///
+    /// # Errors
+    /// When the lock file can not be written.
+    pub fn pause(&mut self, why: &str) -> Result<(), DriverError> {
+        self.driver.stopping = true;
+        Ok(self.driver.lock.note(Some(why))?)
+    }
+
+    /// Tells whether it records and begins nothing.
+    #[must_use]
+    pub fn is_paused(&self) -> bool {
+        self.driver.stopping
+    }
+
+    /// Ends a pause: what waited is begun. A kernel that began paused starts attempts again that may be repeated,
+    /// so the attempts of an earlier kernel must be back by then.
+    ///
+    /// # Errors
+    /// As [`Kernel::turn`].
+    pub fn go_on(&mut self) -> Result<(), DriverError> {
+        self.driver.stopping = false;
+        self.driver.lock.note(None)?;
+        self.driver.go_on()?;
+        self.look()
+    }
+
+    /// Ends as a kill would, and gives back what goes on without it: attempts under way, and the lock.
+    pub(super) fn take_apart(self) -> (Box<dyn Dispatcher>, KernelLock) {
+        let Driver { beside, dispatcher, lock, .. } = self.driver;
+        // what is being committed ends while we own the store
+        drop(beside);
+        (dispatcher, lock)
     }
 
     /// From now on commits are made on a thread of their own, and `tell` is woken when they are. Without

@@ -28,6 +28,7 @@ mod performers;
 mod recall;
 mod recover;
 mod rest;
+mod serve;
 mod triggers;
 mod turn;
 mod upkeep;
@@ -37,8 +38,8 @@ mod world;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::{Arc, mpsc::Receiver},
-    time::{Duration, Instant},
+    sync::Arc,
+    time::Duration,
 };
 
 use cairn_kernel::{Command, Context, Effect, Outcome};
@@ -49,6 +50,7 @@ use jiff::{SignedDuration, Timestamp};
 pub use clock::MachineClock;
 pub use error::DriverError;
 pub use kernel::Kernel;
+pub use serve::serve;
 pub use wake::{Report, StopFlag, Wake};
 pub use world::{Clock, Dispatcher, MakeDispatcher, World};
 
@@ -70,7 +72,6 @@ use load::{Pace, Spent};
 use log::MachineLog;
 use triggers::Triggers;
 use turn::Turn;
-use wake::Wakes;
 
 /// A wait that ends within this is no rest: the run is not committed for it.
 const REST: SignedDuration = SignedDuration::from_secs(60);
@@ -82,8 +83,6 @@ const INDEX_COMMITS_MAX: usize = 1_000;
 const FLUSH_WAITING: usize = 64;
 /// How often a checkpoint of the branch is moved.
 const CHECKPOINT: Duration = Duration::from_secs(60 * 60);
-/// How long a clean stop waits for attempts that are under way.
-const STOP_GRACE: Duration = Duration::from_secs(10);
 
 /// When the kernel is done.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -114,65 +113,11 @@ pub struct Served {
     pub parked: Vec<String>,
 }
 
-/// Is the kernel of `store` until `options` say that it is done.
-///
-/// # Errors
-/// When the store can not be read or written. Nothing that was acknowledged is lost: the next start
-/// goes on from what is durable.
-pub fn serve(store: Store, lock: KernelLock, options: &ServeOptions, stop: &StopFlag) -> Result<Served, DriverError> {
-    let (sender, wakes) = Wakes::channel();
-    stop.connect(&sender);
-    let root = store.root().to_owned();
-    let mut kernel = Kernel::start(store, lock, World::real(sender.clone())?)?;
-    kernel.commit_beside(sender.sender());
-    // before the first look, or what comes between the two would wait for the slow poll
-    let _watch = watch::Watch::start(&root, kernel.machine(), kernel.watched(), sender);
-    if let Until::AtRest(_) = options.until {
-        kernel.leave_times();
-    }
-    let mut upkeep = upkeep::Upkeep::new(kernel.repo());
-    let attended = attend(&mut kernel, &wakes, &options.until, stop, &mut upkeep);
-    upkeep.stop();
-    match attended {
-        Ok(()) => kernel.stop(&options.until),
-        Err(error) => {
-            kernel.give_up();
-            Err(error)
-        }
-    }
-}
-
-/// Turns the kernel until it is done, or asked to stop and its attempts are back.
-fn attend(
-    kernel: &mut Kernel,
-    wakes: &Receiver<Wake>,
-    until: &Until,
-    stop: &StopFlag,
-    upkeep: &mut upkeep::Upkeep,
-) -> Result<(), DriverError> {
-    kernel.look()?;
-    while !stop.is_requested() && !kernel.is_done(until)? {
-        upkeep.tick();
-        let first = wakes.recv_timeout(kernel.patience()).unwrap_or(Wake::Time);
-        let mut all = vec![first];
-        all.extend(wakes.try_iter().take(crate::store::journal::GROUP_MAX));
-        kernel.turn(all)?;
-    }
-    kernel.begin_stop();
-    let deadline = Instant::now() + STOP_GRACE;
-    while kernel.in_flight() > 0 {
-        let left = deadline.saturating_duration_since(Instant::now());
-        let Ok(wake) = wakes.recv_timeout(left) else { break };
-        kernel.turn(vec![wake])?;
-    }
-    Ok(())
-}
-
 struct Driver {
     store: Store,
     /// Before the lock: what is under way in the repository ends while we own it.
     beside: beside::Beside,
-    _lock: KernelLock,
+    lock: KernelLock,
     machine: MachineId,
     repo: Repo,
     who: Identity,
@@ -202,7 +147,9 @@ struct Driver {
     leases: Leases,
     answers: Answers,
     events: events::Events,
-    /// On the way to a clean stop: answers are taken, nothing new begins.
+    /// Whether attempts that an earlier kernel left under way were begun again or asked about.
+    taken_up: bool,
+    /// On the way to a clean stop, or paused: answers are taken, nothing new begins.
     stopping: bool,
     /// Definitions already compiled, by what pins them.
     pinned: BTreeMap<Pins, Arc<Pinned>>,
@@ -240,7 +187,7 @@ struct Parked {
 }
 
 impl Driver {
-    fn start(store: Store, lock: KernelLock, world: World) -> Result<Self, DriverError> {
+    fn start(store: Store, lock: KernelLock, world: World, paused: bool) -> Result<Self, DriverError> {
         let machine = identity::ensure_at(&world.home, &store)?;
         if git::checkpoint::mend_head(store.root())? {
             tracing::warn!("HEAD was damaged; it names the only branch again");
@@ -273,7 +220,7 @@ impl Driver {
             checkpointed: clock.up(),
             clock,
             known: head.map(|h| h.commit),
-            _lock: lock,
+            lock,
             machine,
             repo,
             who,
@@ -292,7 +239,8 @@ impl Driver {
             leases: Leases::default(),
             answers: Answers::new(store.root()),
             events: events::Events::default(),
-            stopping: false,
+            stopping: paused,
+            taken_up: false,
             pinned: BTreeMap::new(),
             pins: (None, BTreeMap::new()),
             edits: Edits::default(),

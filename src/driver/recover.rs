@@ -93,7 +93,7 @@ impl Driver {
         self.fence_off()?;
         self.recover_triggers(&by_file)?;
         self.arm_triggers()?;
-        self.resume()
+        if self.stopping { Ok(()) } else { self.resume() }
     }
 
     /// Takes up a run of this machine. One that can not be followed is parked: the others go on.
@@ -392,6 +392,7 @@ impl Driver {
 
     /// Goes on where the world was left: what may be repeated is, what may not is a question.
     fn resume(&mut self) -> Result<(), DriverError> {
+        self.taken_up = true;
         self.take_up_rates()?;
         let runs: Vec<RunId> = self.runs.keys().cloned().collect();
         for run in runs {
@@ -400,6 +401,18 @@ impl Driver {
         }
         self.offer_again()?;
         self.take_up_families()
+    }
+
+    /// Begins what waited for the end of a pause.
+    pub(super) fn go_on(&mut self) -> Result<(), DriverError> {
+        if !self.taken_up {
+            return self.resume();
+        }
+        let runs: Vec<RunId> = self.runs.keys().cloned().collect();
+        for run in runs {
+            drop(self.ask(&run, &Command::Advance, None)?);
+        }
+        Ok(())
     }
 
     pub(super) fn resume_run(&mut self, run: &RunId) -> Result<(), DriverError> {

@@ -10,7 +10,7 @@ use cairn_kernel::Outcome;
 use cairn_store_layout::{RunId, StepId, payload::Purpose};
 
 /// Why the loop wakes.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub enum Wake {
     /// An attempt came back.
     Report(Box<Report>),
@@ -29,7 +29,7 @@ pub enum Wake {
 }
 
 /// How an attempt came back.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Report {
     /// The run.
     pub run: RunId,

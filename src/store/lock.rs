@@ -22,12 +22,15 @@ use super::{
 /// A probe holds a shared lock for microseconds; a kernel that starts in that moment waits it out.
 const PROBE_GRACE: [Duration; 20] = [Duration::from_millis(2); 20];
 
+/// Begins the line that says why nothing new is begun.
+const PAUSED: &str = "paused ";
+
 /// The right to be the kernel of a store, until dropped.
 #[derive(Debug)]
 pub struct KernelLock {
     root: PathBuf,
     // closing the file releases the lock
-    _file: DiskFile,
+    file: DiskFile,
 }
 
 impl KernelLock {
@@ -55,11 +58,9 @@ impl KernelLock {
                 Err(TryLockError::Error(e)) => return Err(e).at("lock", &path)?,
             }
         }
-        let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
-        let text = format!("pid {}\nboot {}\n", std::process::id(), boot.trim());
-        file.set_len(0).at("write", &path)?;
-        file.write_at(text.as_bytes(), 0).at("write", &path)?;
-        Ok(Some(Self { root, _file: file }))
+        let lock = Self { root, file };
+        lock.note(None)?;
+        Ok(Some(lock))
     }
 
     /// Like [`KernelLock::try_take`], with the holder as the error.
@@ -71,6 +72,21 @@ impl KernelLock {
             Some(lock) => Ok(lock),
             None => Err(StoreError::Held { root: root.to_owned(), pid: pid(root) }),
         }
+    }
+
+    /// Writes into the lock file who holds it and, with `paused`, why nothing new is begun.
+    ///
+    /// # Errors
+    /// When the file can not be written.
+    pub fn note(&self, paused: Option<&str>) -> Result<()> {
+        let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+        let mut text = format!("pid {}\nboot {}\n", std::process::id(), boot.trim());
+        if let Some(why) = paused {
+            text.push_str(&format!("{PAUSED}{}\n", why.replace('\n', " ")));
+        }
+        let path = self.file.path();
+        self.file.set_len(0).at("write", path)?;
+        Ok(self.file.write_at(text.as_bytes(), 0).at("write", path)?)
     }
 
     /// The store it belongs to, canonical.
@@ -98,6 +114,13 @@ pub fn probe(root: &Path) -> Result<KernelHealth> {
     }
 }
 
+/// Why the kernel of the store at `root` begins nothing new, if one runs and does not.
+#[must_use]
+pub fn paused(root: &Path) -> Option<String> {
+    let Ok(KernelHealth::Running { .. }) = probe(root) else { return None };
+    text(root)?.lines().find_map(|line| Some(line.strip_prefix(PAUSED)?.to_owned()))
+}
+
 /// The kind of network file system that `path` lies on, if it does.
 ///
 /// # Errors
@@ -122,9 +145,13 @@ pub fn network_disk(path: &Path) -> Result<Option<&'static str>> {
 }
 
 fn pid(root: &Path) -> Option<u32> {
+    text(root)?.lines().find_map(|l| l.strip_prefix("pid ")?.parse().ok())
+}
+
+fn text(root: &Path) -> Option<String> {
     let mut text = String::new();
-    File::open(root.join(paths::LOCK)).ok()?.take(256).read_to_string(&mut text).ok()?;
-    text.lines().find_map(|l| l.strip_prefix("pid ")?.parse().ok())
+    File::open(root.join(paths::LOCK)).ok()?.take(1024).read_to_string(&mut text).ok()?;
+    Some(text)
 }
 
 #[cfg(test)]
@@ -141,7 +168,12 @@ mod tests {
         assert_eq!(probe(root).unwrap(), KernelHealth::Running { pid: me });
         assert!(KernelLock::try_take(root).unwrap().is_none());
         assert!(matches!(KernelLock::take(root), Err(StoreError::Held { pid, .. }) if pid == me));
+        assert_eq!(paused(root), None);
+        lock.note(Some("the disk is full")).unwrap();
+        assert_eq!(paused(root).as_deref(), Some("the disk is full"));
+        assert_eq!(probe(root).unwrap(), KernelHealth::Running { pid: me });
         drop(lock);
+        assert_eq!(paused(root), None, "nobody is there to pause");
         assert_eq!(probe(root).unwrap(), KernelHealth::Down, "the file stays, the lock does not");
         assert!(KernelLock::try_take(root).unwrap().is_some());
     }

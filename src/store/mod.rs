@@ -19,6 +19,7 @@ pub mod mark;
 pub mod open;
 pub mod past;
 pub mod reader;
+pub mod room;
 pub mod shape;
 pub mod triggers;
 pub mod unfinished;

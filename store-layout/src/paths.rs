@@ -16,6 +16,8 @@ pub const INBOX: &str = "inbox";
 pub const LOCAL: &str = ".cairn";
 /// Held (flock) by the kernel that owns the store.
 pub const LOCK: &str = ".cairn/kernel.lock";
+/// Holds space for the moment when the disk is full.
+pub const BALLAST: &str = ".cairn/ballast";
 /// Held (flock) by whoever maintains the repository.
 pub const UPKEEP_LOCK: &str = ".cairn/upkeep.lock";
 /// The machine whose work tree this is, so that a moved store is told from a cloned one.

@@ -404,6 +404,7 @@ pub fn snapshot() -> Snapshot {
         as_of: noon(),
         health: Health {
             kernel: KernelHealth::Running { pid: Some(4711) },
+            paused: None,
             commands_waiting: 0,
             unreadable: Vec::new(),
         },

@@ -251,7 +251,7 @@ mod tests {
             store: "shop".to_owned(),
             machine: None,
             as_of: at,
-            health: Health { kernel: KernelHealth::Down, commands_waiting: 0, unreadable: Vec::new() },
+            health: Health { kernel: KernelHealth::Down, paused: None, commands_waiting: 0, unreadable: Vec::new() },
             inbox: Vec::new(),
             runs: Vec::new(),
             problems: Vec::new(),

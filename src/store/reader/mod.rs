@@ -183,6 +183,7 @@ impl Reader {
         let commands = inbox::pending(&self.store)?.len();
         Ok(Health {
             kernel: lock::probe(self.store.root())?,
+            paused: lock::paused(self.store.root()),
             commands_waiting: u32::try_from(commands).unwrap_or(u32::MAX),
             unreadable: self.unreadable.clone(),
         })

@@ -25,6 +25,9 @@ pub struct Health {
     /// The kernel.
     #[serde(flatten)]
     pub kernel: KernelHealth,
+    /// Why a running kernel begins nothing new, if it does not: the disk is full, handles run out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub paused: Option<String>,
     /// Commands that no kernel has taken yet.
     pub commands_waiting: u32,
     /// Histories that could not be read, and why.

@@ -85,6 +85,9 @@ fn health(app: &App) -> (String, Role) {
         return ("VIEW STALE".to_owned(), Role::Warn);
     }
     let Some(snapshot) = &app.snapshot else { return ("loading".to_owned(), Role::Plain) };
+    if snapshot.health.paused.is_some() {
+        return ("KERNEL PAUSED, see cairn status".to_owned(), Role::Warn);
+    }
     match (&snapshot.health.kernel, snapshot.health.commands_waiting) {
         (KernelHealth::Running { .. }, _) => ("kernel ok".to_owned(), Role::Plain),
         (KernelHealth::Down, 0) => ("KERNEL DOWN".to_owned(), Role::Warn),
