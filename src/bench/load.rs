@@ -20,7 +20,7 @@ use crate::{
 pub(super) fn adopt(store: &Store) -> Result<(), Error> {
     let lock = KernelLock::take(store.root())?;
     let options = ServeOptions { until: Until::Idle };
-    driver::serve(store.clone(), lock, &options, &StopFlag::new())?;
+    driver::serve(store, lock, &options, &StopFlag::new())?;
     Ok(())
 }
 

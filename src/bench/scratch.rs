@@ -94,7 +94,7 @@ impl Scratch {
         let text = self.sample.text.replace(self.sample.run.as_str(), run.as_str());
         let path = paths::run(&run);
         let file = self.store.path(&path);
-        let folder = file.parent().map(Path::to_path_buf).unwrap_or_else(PathBuf::new);
+        let folder = file.parent().map(Path::to_path_buf).unwrap_or_default();
         std::fs::create_dir_all(&folder).map_err(|e| Error::io("make", &folder, e))?;
         std::fs::write(&file, text).map_err(|e| Error::io("write", &file, e))?;
         let put = |(key, value): &(String, String)| {

@@ -405,7 +405,7 @@ fn stop_on_signals() -> Result<(StopFlag, Arc<AtomicI32>), Failure> {
 }
 
 fn serve(store: Store, lock: KernelLock, until: Until, stop: &StopFlag) -> Result<(), Failure> {
-    let done = driver::serve(store, lock, &ServeOptions { until }, stop);
+    let done = driver::serve(&store, lock, &ServeOptions { until }, stop);
     done.map(|_| ()).map_err(|error| {
         Failure::failed(error.code(), format!("the kernel stopped: {}", chain(&error)))
             .why(error.safe())

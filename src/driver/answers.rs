@@ -84,9 +84,9 @@ impl Answers {
     }
 
     /// An attempt came back.
-    pub(super) fn heard(&mut self, place: Place, outcome: &Outcome, now: Timestamp) {
+    pub(super) fn heard(&mut self, place: &Place, outcome: &Outcome, now: Timestamp) {
         let run = place.0.clone();
-        let Some(key) = self.asked.remove(&place) else { return };
+        let Some(key) = self.asked.remove(place) else { return };
         if let Outcome::Succeeded { output, files, passages, .. } = outcome
             && files.is_empty()
             && passages.is_empty()
@@ -221,7 +221,7 @@ mod tests {
         let (p, now) = (perform("p.md"), "2026-11-22T08:00:00Z".parse::<Timestamp>().unwrap());
         let later = |seconds| now + SignedDuration::from_secs(seconds);
         assert_eq!(answers.look(&p, &files("hello"), now), None);
-        answers.heard((p.run.clone(), p.step.clone(), None, 1), &done(json!({"body": "hi"})), now);
+        answers.heard(&(p.run.clone(), p.step.clone(), None, 1), &done(json!({"body": "hi"})), now);
         answers.keep();
         let hit = Outcome::Cached { output: json!({"body": "hi"}), from: p.run.clone() };
         assert_eq!(answers.look(&p, &files("hello"), later(60)), Some(hit));

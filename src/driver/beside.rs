@@ -179,6 +179,6 @@ impl Driver {
         }
         self.note_made(made?);
         let rested = std::mem::take(&mut job.rested);
-        self.note_rested(rested)
+        self.note_rested(&rested)
     }
 }

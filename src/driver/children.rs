@@ -71,7 +71,7 @@ impl Families {
 
 impl Driver {
     /// Starts the child run of an attempt, or finds it, and how it ended.
-    pub(super) fn child(&mut self, child: Child) -> Result<(), DriverError> {
+    pub(super) fn child(&mut self, child: &Child) -> Result<(), DriverError> {
         if let Some(live) = self.runs.get(&child.run) {
             let over = live.state.end().is_some();
             self.families.add(&child.of, &child.run);
@@ -83,16 +83,16 @@ impl Driver {
             return Ok(());
         }
         if self.store.path(&paths::run(&child.run)).exists() {
-            return self.found(&child);
+            return self.found(child);
         }
-        match self.begin_child(&child)? {
+        match self.begin_child(child)? {
             Ok(()) => {
                 self.families.add(&child.of, &child.run);
                 Ok(())
             }
             Err((code, message)) => {
                 let message = format!("the run of `{}` could not be started: {message}", child.workflow);
-                self.answer(outcome_of(&child, failed(code, message)))
+                self.answer(outcome_of(child, failed(code, message)))
             }
         }
     }

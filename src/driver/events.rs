@@ -45,7 +45,7 @@ impl Driver {
             return Ok(Ok(()));
         }
         if let Some(run) = &run
-            && !self.runs.get(run).is_some_and(|live| live.state.end().is_none())
+            && self.runs.get(run).is_none_or(|live| live.state.end().is_some())
         {
             let message = format!("run {} is not under way on this machine, so no event can reach it", run.short());
             return Ok(Err(("no_such_run", message, Some(run.clone()))));

@@ -426,7 +426,7 @@ impl Driver {
     fn answer(&mut self, report: wake::Report) -> Result<(), DriverError> {
         let wake::Report { run, step, iteration, attempt, purpose, outcome } = report;
         let now = self.clock.now();
-        self.answers.heard((run.clone(), step.clone(), iteration.clone(), attempt), &outcome, now);
+        self.answers.heard(&(run.clone(), step.clone(), iteration.clone(), attempt), &outcome, now);
         let command = Command::Report { step, iteration, attempt, purpose, outcome };
         if let Err(refusal) = self.ask(&run, &command, None)? {
             tracing::info!(%run, %refusal, "a late reply was left aside");
@@ -492,7 +492,7 @@ impl Driver {
         for effect in effects {
             match effect {
                 Effect::Perform(perform) => self.dispatch(perform)?,
-                Effect::Child(child) => self.child(child)?,
+                Effect::Child(child) => self.child(&child)?,
                 Effect::Remember(passage) => self.memory.remember(&[passage]),
                 Effect::Abort(run) => self.dispatcher.abort(&run),
                 // taken when they were staged

@@ -421,7 +421,7 @@ impl Driver {
         for outstanding in cairn_kernel::outstanding(&live.state) {
             match outstanding {
                 Outstanding::Again(perform) => self.dispatch(perform)?,
-                Outstanding::Child(child) => self.child(child)?,
+                Outstanding::Child(child) => self.child(&child)?,
                 Outstanding::Lost(p) => {
                     let message = "the kernel stopped while it was under way; it may have happened".to_owned();
                     let outcome = Outcome::Unknown { message };

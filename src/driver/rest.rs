@@ -72,12 +72,12 @@ impl Driver {
         }
         self.commit_group(&plans)?;
         self.stale_index.extend(rested.touched.iter().cloned());
-        self.note_rested(rested)?;
+        self.note_rested(&rested)?;
         self.refresh_index()
     }
 
     /// Takes note of what is in commits now.
-    pub(super) fn note_rested(&mut self, rested: Rested) -> Result<(), DriverError> {
+    pub(super) fn note_rested(&mut self, rested: &Rested) -> Result<(), DriverError> {
         for (run, next) in &rested.runs {
             if let Some(live) = self.runs.get_mut(run) {
                 live.committed = *next;

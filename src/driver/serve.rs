@@ -33,7 +33,7 @@ const LOOK: Duration = Duration::from_secs(2);
 /// # Errors
 /// When the store can not be read or written. Nothing that was acknowledged is lost: the next start
 /// goes on from what is durable.
-pub fn serve(store: Store, lock: KernelLock, options: &ServeOptions, stop: &StopFlag) -> Result<Served, DriverError> {
+pub fn serve(store: &Store, lock: KernelLock, options: &ServeOptions, stop: &StopFlag) -> Result<Served, DriverError> {
     let (sender, wakes) = Wakes::channel();
     stop.connect(&sender);
     let until = &options.until;
@@ -42,7 +42,7 @@ pub fn serve(store: Store, lock: KernelLock, options: &ServeOptions, stop: &Stop
     loop {
         // a start that failed let go of it
         let lock = held.lock.take().map_or_else(|| KernelLock::take(store.root()), Ok)?;
-        let error = match once(&store, lock, &sender, &wakes, until, stop, &mut held) {
+        let error = match once(store, lock, &sender, &wakes, until, stop, &mut held) {
             Ok(served) => return Ok(served),
             Err(error) => error,
         };

@@ -336,7 +336,7 @@ fn retry_and_resume_end_a_pause_and_say_so_in_the_history() {
     assert_eq!(begun(&bench), 2, "{}", told(&bench, &run));
     assert_eq!(bench.status(&run), RunStatus::Failed);
     let history = cairn::store::reader::Reader::new(bench.store.clone()).history(&run).expect("readable").expect("one");
-    let caused = history.records.iter().filter(|r| matches!(r.event.body, Body::AttemptStarted(_))).next_back();
+    let caused = history.records.iter().rfind(|r| matches!(r.event.body, Body::AttemptStarted(_)));
     assert!(caused.is_some_and(|record| record.event.cause.is_some()));
     bench.submit(Verb::RunRetry { run: run.clone(), step: None, iteration: None });
     bench.serve();

@@ -16,7 +16,7 @@ const ASKS: &str = "output = { said = \"{{ steps.ask.output.ok }} {{ input.n }}\
 
 fn child(bench: &Bench, parent: &RunId, step: &str) -> RunView {
     let view = bench.view(parent);
-    let slot = &view.step(&step.parse().unwrap()).expect("a step").slots[0];
+    let slot = &view.step(&step.parse().expect("an id")).expect("a step").slots[0];
     bench.view(slot.child().expect("a child"))
 }
 

@@ -209,7 +209,7 @@ impl<'a> Dry<'a> {
                     }
                 }
                 Phase::Paused { at: until } | Phase::Timer { until } => {
-                    due = Some(due.map_or(*until, |at| at.min(*until)))
+                    due = Some(due.map_or(*until, |at| at.min(*until)));
                 }
                 _ => {}
             }

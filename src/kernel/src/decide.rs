@@ -354,7 +354,7 @@ fn probed(state: &State, place: Place<'_>, outcome: &Outcome, ctx: &Context) -> 
     let scope = Pass::new(state, ctx).scope(place.step, Some(place.slot));
     let body = match probe::found(plan, place.slot, &scope, outcome).ok_or(Refusal::NotInFlight)? {
         Finding::Done(done) => Body::from(*done),
-        Finding::Open(body) => body,
+        Finding::Open(body) => *body,
         Finding::NotDone(not) if state.stopping.is_some() => AttemptFailed { then: Some(Then::Skip), ..*not }.into(),
         // a failure that may pass: tried again within its bounds
         Finding::NotDone(not) => failure::follow(state, plan, place.slot, attempt, None, ctx, *not).into(),

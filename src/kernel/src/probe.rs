@@ -122,7 +122,7 @@ pub(crate) enum Finding {
     /// It did not: as a soft failure, which the caller dates its next attempt of.
     NotDone(Box<AttemptFailed>),
     /// Nobody knows still.
-    Open(Body),
+    Open(Box<Body>),
 }
 
 /// Reads the answer to a probe.
@@ -130,8 +130,8 @@ pub(crate) fn found(plan: &PlanStep, slot: &Slot, scope: &Scope, outcome: &Outco
     let (probe, lost) = (plan.probe.as_ref()?, slot.effect.as_ref()?);
     let output = match outcome {
         Outcome::Succeeded { output, .. } | Outcome::Cached { output, .. } => output,
-        Outcome::Failed { code, message, .. } => return Some(Finding::Open(failed(&format!("{code}: {message}")))),
-        Outcome::Unknown { message } => return Some(Finding::Open(failed(message))),
+        Outcome::Failed { code, message, .. } => return Some(open(&format!("{code}: {message}"))),
+        Outcome::Unknown { message } => return Some(open(message)),
     };
     let scope = with_lost(scope, lost, Some(from_json(output))).value();
     let answer = crate::advance::truth(&probe.found, &scope).and_then(|found| {
@@ -160,12 +160,13 @@ pub(crate) fn found(plan: &PlanStep, slot: &Slot, scope: &Scope, outcome: &Outco
             settled_by: Some(BY.to_owned()),
             then: None,
         })),
-        Err(error) => Finding::Open(failed(&error.message)),
+        Err(error) => open(&error.message),
     })
 }
 
-fn failed(message: &str) -> Body {
-    ProbeFailed { message: brief(message, 2_000) }.into()
+/// It did not find out.
+fn open(message: &str) -> Finding {
+    Finding::Open(Box::new(ProbeFailed { message: brief(message, 2_000) }.into()))
 }
 
 /// The step's scope with what was lost and, once it is there, what the probe gave.

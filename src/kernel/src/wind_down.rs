@@ -63,8 +63,8 @@ impl Pass<'_> {
         if self.events.len() > before || waits {
             return;
         }
-        if this.expanded && this.slots.iter().any(|slot| slot.phase == Phase::Failed) || this.expanded && this.open == 0
-        {
+        let failed = || this.slots.iter().any(|slot| slot.phase == Phase::Failed);
+        if this.expanded && (this.open == 0 || failed()) {
             return self.close(plan, &this.slots);
         }
         self.put(plan, None, None, StepSkipped { reason: reason(why).to_owned() });

@@ -386,7 +386,7 @@ fn random(moves: Vec<(u8, u16)>) -> Bench {
             (7, _) => drop(bench.later(i64::from(pick % 20))),
             (8, _) => drop(bench.bid(&Command::Resume)),
             (9, _) if pick % 40 == 0 => {
-                drop(bench.bid(&Command::Cancel { by: "p".to_owned(), reason: None, undo: false }))
+                drop(bench.bid(&Command::Cancel { by: "p".to_owned(), reason: None, undo: false }));
             }
             _ => {}
         }

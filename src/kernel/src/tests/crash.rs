@@ -286,7 +286,7 @@ fn arrived(history: &[Event], cut: usize) -> World {
         let place = (event.step.clone(), event.iteration.clone());
         match &event.body {
             Body::AttemptStarted(AttemptStarted { effect, .. }) | Body::UndoStarted(UndoStarted { effect, .. }) => {
-                if (n + cut) % 3 > 0 && !world.has(effect) {
+                if !(n + cut).is_multiple_of(3) && !world.has(effect) {
                     world.perform(effect);
                 }
                 sent.insert(place, effect.clone());
