@@ -5,10 +5,7 @@
 //! which would take an hour for 100,000. Ids are spread over days as in a store that has been in use
 //! for months, because a day's folder is one git tree.
 
-use std::{
-    path::{Path, PathBuf},
-    sync::atomic::AtomicBool,
-};
+use std::{path::Path, sync::atomic::AtomicBool};
 
 use cairn_store_layout::{RunId, ids::ulid_from, paths};
 use jiff::{SignedDuration, Timestamp};
