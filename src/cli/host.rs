@@ -189,7 +189,7 @@ pub fn follow(
 ///
 /// # Errors
 /// When another kernel runs, or this one fails.
-pub fn be_kernel(store: Store) -> Result<u8, Failure> {
+pub fn be_kernel(store: &Store) -> Result<u8, Failure> {
     // signals first: whoever sees the lock taken may already ask for a clean stop
     let (stop, _) = stop_on_signals()?;
     let lock = KernelLock::take(store.root())?;
@@ -278,7 +278,7 @@ fn to_rest(
                     stop.request();
                 });
             }
-            serve(store.clone(), lock, Until::AtRest(run.clone()), &stop)?;
+            serve(store, lock, Until::AtRest(run.clone()), &stop)?;
             if let 1.. = signal.load(Ordering::SeqCst) {
                 let number = signal.load(Ordering::SeqCst);
                 return Err(Failure::new(
@@ -404,8 +404,8 @@ fn stop_on_signals() -> Result<(StopFlag, Arc<AtomicI32>), Failure> {
     Ok((stop, which))
 }
 
-fn serve(store: Store, lock: KernelLock, until: Until, stop: &StopFlag) -> Result<(), Failure> {
-    let done = driver::serve(&store, lock, &ServeOptions { until }, stop);
+fn serve(store: &Store, lock: KernelLock, until: Until, stop: &StopFlag) -> Result<(), Failure> {
+    let done = driver::serve(store, lock, &ServeOptions { until }, stop);
     done.map(|_| ()).map_err(|error| {
         Failure::failed(error.code(), format!("the kernel stopped: {}", chain(&error)))
             .why(error.safe())

@@ -75,7 +75,7 @@ fn run(context: &mut Context, store: Store, detached: bool) -> Outcome {
         store.root().display(),
         std::process::id()
     ));
-    host::be_kernel(store)
+    host::be_kernel(&store)
 }
 
 fn start(context: &mut Context, store: &Store) -> Outcome {

@@ -21,7 +21,7 @@ fn files_that_come_and_go_under_an_editor_do_not_stop_the_kernel() {
     let kernel = {
         let (store, stop) = (bench.store.clone(), stop.clone());
         let lock = KernelLock::take(bench.root()).expect("the lock");
-        thread::spawn(move || driver::serve(store, lock, &ServeOptions { until: Until::Stopped }, &stop))
+        thread::spawn(move || driver::serve(&store, lock, &ServeOptions { until: Until::Stopped }, &stop))
     };
     let folder = bench.path("workflows/invoice-chase");
     let workflow = folder.join("workflow.toml");

@@ -157,7 +157,7 @@ impl Bench {
 
     pub(crate) fn try_serve(&self, until: Until, stop: &StopFlag) -> Result<Served, DriverError> {
         let lock = KernelLock::take(self.root()).expect("the lock");
-        driver::serve(self.store.clone(), lock, &ServeOptions { until }, stop)
+        driver::serve(&self.store, lock, &ServeOptions { until }, stop)
     }
 
     pub(crate) fn view(&self, run: &RunId) -> RunView {

@@ -166,7 +166,11 @@ pub(crate) fn found(plan: &PlanStep, slot: &Slot, scope: &Scope, outcome: &Outco
 
 /// It did not find out.
 fn open(message: &str) -> Finding {
-    Finding::Open(Box::new(ProbeFailed { message: brief(message, 2_000) }.into()))
+    Finding::Open(Box::new(failed(message)))
+}
+
+fn failed(message: &str) -> Body {
+    ProbeFailed { message: brief(message, 2_000) }.into()
 }
 
 /// The step's scope with what was lost and, once it is there, what the probe gave.
