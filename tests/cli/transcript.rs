@@ -28,6 +28,8 @@ impl Mask {
             (r#""machine": "m[a-z0-9]{9}""#, r#""machine": "MACHINE""#),
             (r", 20\d\d-\d\d-\d\d, from", ", DAY, from"),
             (r"process \d+", "process PID"),
+            // a note of each group of commits is among them, and how commits gather is a matter of time
+            (r"\d+ journal entries", "N journal entries"),
             (r"outbox/20\d\d-\d\d-\d\d-([a-z-]+)-[0-9a-f]{8}\.eml", "outbox/DAY-$1-KEY.eml"),
             (r"\b[0-9a-f]{26}\b", "PASSAGE"),
             (r"(?m)^[0-9a-f]{8} ", "PASSAGE "),
