@@ -51,7 +51,6 @@ planted! {
     seeded_key_is_new_for_each_attempt: bug = Some(Bug::KeyRenewed);
     seeded_effect_of_class_once_is_sent_again: bug = Some(Bug::OnceSentAgain);
     seeded_retries_have_no_bound: bug = Some(Bug::RetryForEver);
-    seeded_retry_does_not_wait: bug = Some(Bug::RetryTooEarly);
     seeded_reply_to_an_earlier_attempt_is_taken: bug = Some(Bug::LateReplyTaken);
     seeded_timers_follow_the_wall_clock: by_the_wall = true;
     // who may do what

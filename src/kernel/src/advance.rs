@@ -195,7 +195,7 @@ impl<'a> Pass<'a> {
                 }
             }
             Phase::Unknown { attempt, .. } => self.probe(at.0, plan, slot, *attempt),
-            Phase::Retrying { at, .. } if crate::seeded!(RetryTooEarly: true, else now >= *at) => {
+            Phase::Retrying { at, .. } if now >= *at => {
                 if let Some(effect) = slot.effect.clone() {
                     self.start(plan, slot, effect);
                 }

@@ -19,7 +19,6 @@ pub enum Bug {
     ArtifactLeftOut,
     PinForgotten,
     RetryForEver,
-    RetryTooEarly,
     OnceSentAgain,
     KeyRenewed,
     StaleApproval,
