@@ -269,7 +269,8 @@ fn evolve_slot(plan: &PlanStep, slot: &mut Slot, event: &Event) {
             FailureDecision::Retry => Phase::Retrying { attempt: slot.attempts, at: event.at },
             FailureDecision::Skip => Phase::Skipped,
             FailureDecision::Output => {
-                slot.output = decided.output.as_ref().map(from_json);
+                // none and null are one in a line, so they must be one here
+                slot.output = Some(decided.output.as_ref().map_or(Value::from(()), from_json));
                 if plan.repeat.is_some() { Phase::Judged } else { Phase::Done }
             }
             FailureDecision::Fail => Phase::Failed,

@@ -108,7 +108,6 @@ pub(crate) fn decided(gate: &cairn_store_layout::GateId, answer: &Value, by: &st
     if output.as_ref().is_some_and(canonical::is_too_deep) {
         return bad("`output` is nested too deeply");
     }
-    let output = if decision == FailureDecision::Output { Some(output.unwrap_or(Value::Null)) } else { None };
     let comment = answer["comment"].as_str().filter(|text| !text.trim().is_empty()).map(str::to_owned);
     Ok(FailureDecided { gate: gate.clone(), decision, output, comment, by: by.to_owned() }.into())
 }

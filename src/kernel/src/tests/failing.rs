@@ -95,6 +95,13 @@ fn the_operator_decides_what_a_failure_means() {
         Some(json!({"no": 7}))
     );
 
+    // an output that was not given is none, recorded and read back the same
+    let (bench, events) = decided(run, json!({"decision": "output"}));
+    assert_eq!(bench.state.end(), Some(End::Succeeded));
+    let decision = events.unwrap().remove(0).body;
+    let fields = decision.to_fields().unwrap();
+    assert_eq!(Body::from_fields("failure.decided", 1, fields).unwrap(), decision);
+
     let (bench, _) = decided(run, json!({"decision": "fail", "comment": "they are right"}));
     assert_eq!(bench.state.end(), Some(End::Failed));
     assert!(bench.told().contains("ann decided: failed: they are right"), "{}", bench.told());
