@@ -20,6 +20,8 @@ use crate::{
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Seen {
     pub(crate) up: Duration,
+    /// When the turn began that recorded it: a kernel may wait within one.
+    pub(crate) since: Duration,
     /// Which kernel recorded it; 0 when that is not known.
     pub(crate) life: u32,
 }

@@ -31,6 +31,8 @@ pub(crate) struct Promises {
     head: Option<CommitHash>,
     repo: Option<Repo>,
     starting: bool,
+    /// When the turn began that is looked at.
+    pub(crate) turned: Duration,
     /// Refused commands, with how often.
     pub(crate) refused: BTreeMap<String, u32>,
     pub(crate) events: u64,
@@ -135,7 +137,8 @@ impl Promises {
         let line: Value = serde_json::from_str(line).map_err(|e| format!("D5: a line of {path} is no record: {e}"))?;
         // what a kernel finds when it starts may have been recorded by the one before
         let life = if self.starting { 0 } else { machine.life };
-        let seen = Seen { up: world.lab.time.up(), life };
+        let up = world.lab.time.up();
+        let seen = Seen { up, since: self.turned.min(up), life };
         let around = Around { asked: world.asked, sink: world.sink, seen };
         if path.starts_with("log/") {
             if text(&line, "kind") == "command.refused" {

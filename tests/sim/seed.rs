@@ -298,6 +298,7 @@ impl Sim {
     }
 
     fn turn(&mut self, m: usize, wakes: Vec<Wake>) -> Result<(), String> {
+        self.promises[m].turned = self.lab.time.up();
         let result = self.machines[m].turn(wakes);
         self.after(m, result)
     }

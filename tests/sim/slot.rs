@@ -285,7 +285,7 @@ fn in_time(due: Timestamp, set: Timestamp, begun: Seen, now: Timestamp, seen: Se
     if now < due {
         return Err(format!("E7: it was due at {due}, it is {now}"));
     }
-    let passed = SignedDuration::try_from(seen.up.saturating_sub(begun.up)).unwrap_or_default();
+    let passed = SignedDuration::try_from(seen.up.saturating_sub(begun.since)).unwrap_or_default();
     let wanted = due.duration_since(set);
     // a kernel that was started in between began with the wall clock again
     if begun.life != 0 && begun.life == seen.life && passed + SignedDuration::from_millis(10) < wanted {
