@@ -51,7 +51,7 @@ impl Driver {
             }
             // anything else is a note of the journal itself, or came with a copy of another machine's store
         }
-        self.elsewhere = self.unfinished()?;
+        self.elsewhere = self.unfinished(&runs)?;
         runs.extend(self.elsewhere.iter().cloned());
         self.sweep(&[our_log, format!("{}/{}", paths::PASSAGES, self.machine)])?;
         for run in runs {
@@ -258,14 +258,17 @@ impl Driver {
     }
 
     /// Runs, of any machine, whose history does not end.
-    fn unfinished(&self) -> Result<BTreeSet<RunId>, DriverError> {
+    ///
+    /// `journaled`: runs that the journal tells of; a power cut may have taken their files, which come back later.
+    fn unfinished(&self, journaled: &BTreeSet<RunId>) -> Result<BTreeSet<RunId>, DriverError> {
         if let Some(found) = self.unfinished_since()? {
             return Ok(found);
         }
         let found = self.unfinished_of_all()?;
         let root = self.store.root();
         disk::sync_fs(root).at("sync", root)?;
-        self.keep_unfinished(found.clone());
+        // the journal goes one day, and what is kept here may then be all that names them
+        self.keep_unfinished(found.union(journaled).cloned().collect());
         Ok(found)
     }
 
