@@ -61,11 +61,11 @@ demo: build
 test_home := CARGO_TARGET_DIR / "test-home"
 
 # what CI checks; ends with the summary of the test runner
-test: fmt-check lint walls deny doc lint-lance seeded-bugs
-    # Everything once more in one build, with Lance: this is the program that ships, and a package
+test: fmt-check lint walls deny doc lint-lance seeded-bugs sim crashpoints
+    # Everything else in one build, with Lance: this is the program that ships, and a package
     # that Lance pulls in could switch on a feature (such as serde_json's key order) for all.
     rm -rf '{{ test_home }}'
-    XDG_STATE_HOME='{{ test_home }}' CAIRN_SIM_SEEDS="${CAIRN_SIM_SEEDS:-10000}" cargo nextest run --workspace
+    XDG_STATE_HOME='{{ test_home }}' cargo nextest run --workspace -E 'not (binary(sim) | binary(crashpoints))'
 
 # the quick part: format, lints, walls and the tests that need no Lance
 check: fmt-check lint walls

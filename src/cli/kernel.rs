@@ -55,7 +55,7 @@ impl Kernel {
     pub(super) fn run(&self, context: &mut Context) -> Outcome {
         let store = context.store()?;
         match self {
-            Self::Run { detached } => run(context, store, *detached),
+            Self::Run { detached } => run(context, &store, *detached),
             Self::Start => start(context, &store),
             Self::Stop => stop(context, &store),
             Self::Maintain => maintain(context, &store),
@@ -65,7 +65,7 @@ impl Kernel {
     }
 }
 
-fn run(context: &mut Context, store: Store, detached: bool) -> Outcome {
+fn run(context: &mut Context, store: &Store, detached: bool) -> Outcome {
     if detached {
         // a session of its own, so that closing the terminal does not end it; in a session already is as good
         let _ = rustix::process::setsid();
@@ -75,7 +75,7 @@ fn run(context: &mut Context, store: Store, detached: bool) -> Outcome {
         store.root().display(),
         std::process::id()
     ));
-    host::be_kernel(&store)
+    host::be_kernel(store)
 }
 
 fn start(context: &mut Context, store: &Store) -> Outcome {

@@ -64,6 +64,7 @@ pub(crate) enum Blow {
 
 /// Which durability a seeded bug forgets: the disk does as it is told, and remembers nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(not(feature = "seeded-bugs"), allow(dead_code, reason = "only a seeded bug forgets"))]
 pub(crate) enum Deaf {
     Journal,
     JournalFolder,
