@@ -41,6 +41,16 @@ pub enum StoreError {
         /// The newest format this build knows.
         known: u32,
     },
+    /// The store was written by an earlier build, and this one would not find its histories.
+    #[error("{} says format {found}; this build reads format {known}", file.display())]
+    Older {
+        /// The card.
+        file: PathBuf,
+        /// The format it names.
+        found: u32,
+        /// The format this build reads and writes.
+        known: u32,
+    },
     /// The card can not be read.
     #[error("{} can not be read: {why}", file.display())]
     BadCard {
@@ -121,6 +131,7 @@ impl StoreError {
             Self::NotAStore { .. } => "not_a_store",
             Self::NotARepository { .. } => "not_a_repository",
             Self::Newer { .. } => "newer_format",
+            Self::Older { .. } => "older_format",
             Self::BadCard { .. } => "bad_store_card",
             Self::AlreadyAStore { .. } => "already_a_store",
             Self::NotEmpty { .. } => "not_empty",
@@ -150,6 +161,9 @@ impl StoreError {
                 root.display()
             ),
             Self::Newer { .. } => "use the build that wrote this store, or a newer one; nothing was changed".to_owned(),
+            Self::Older { .. } => {
+                "read it with the build that wrote it, and make a new one with: cairn init DIR; nothing was changed".to_owned()
+            }
             Self::BadCard { file, .. } => {
                 format!("restore it: git -C {} checkout HEAD -- store.toml", file.parent().unwrap_or(file).display())
             }

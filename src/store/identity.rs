@@ -264,7 +264,7 @@ mod tests {
         fn store(&self, name: &str) -> PathBuf {
             let root = self.dir.path().canonicalize().unwrap().join(name);
             std::fs::create_dir_all(root.join(".git")).unwrap();
-            let card = format!("format = 1\nid = \"{}\"\ncreated = \"2026-11-22T10:00:00Z\"\n", self.id);
+            let card = format!("format = 2\nid = \"{}\"\ncreated = \"2026-11-22T10:00:00Z\"\n", self.id);
             std::fs::write(root.join("store.toml"), card).unwrap();
             root
         }

@@ -113,8 +113,8 @@ fn read_card(file: &Path, bytes: &[u8]) -> Result<StoreCard> {
         return Err(StoreError::Newer { file: file.to_owned(), found, known: FORMAT });
     }
     let card: StoreCard = toml::from_str(text).map_err(|e| bad(e.to_string()))?;
-    if card.format != FORMAT {
-        return Err(bad(format!("`format` is {}; this build reads {FORMAT}", card.format)));
+    if card.format < FORMAT {
+        return Err(StoreError::Older { file: file.to_owned(), found: card.format, known: FORMAT });
     }
     Ok(card)
 }
@@ -127,15 +127,16 @@ mod tests {
         read_card(Path::new("/s/store.toml"), text.as_bytes())
     }
 
-    const GOOD: &str = "format = 1\nid = \"01kan000000000000000000000\"\ncreated = \"2026-11-22T10:00:00Z\"\n";
+    const GOOD: &str = "format = 2\nid = \"01kan000000000000000000000\"\ncreated = \"2026-11-22T10:00:00Z\"\n";
 
     #[test]
     fn a_card_is_read_strictly_but_a_newer_format_is_named_first() {
-        assert_eq!(card(GOOD).unwrap().format, 1);
+        assert_eq!(card(GOOD).unwrap().format, FORMAT);
         assert!(matches!(card(&format!("{GOOD}extra = 1\n")), Err(StoreError::BadCard { .. })));
-        let newer = GOOD.replace("format = 1", "format = 9") + "extra = 1\n";
+        let newer = GOOD.replace("format = 2", "format = 9") + "extra = 1\n";
         assert!(matches!(card(&newer), Err(StoreError::Newer { found: 9, known: FORMAT, .. })));
-        assert!(matches!(card(&GOOD.replace("format = 1", "format = 0")), Err(StoreError::BadCard { .. })));
+        let older = GOOD.replace("format = 2", "format = 1");
+        assert!(matches!(card(&older), Err(StoreError::Older { found: 1, known: FORMAT, .. })));
     }
 
     #[test]

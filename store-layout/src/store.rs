@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::{MachineId, StoreId};
 
 /// The format this build reads and writes. A store with a higher number is opened by no verb.
-pub const FORMAT: u32 = 1;
+pub const FORMAT: u32 = 2;
 
 /// The content of `store.toml`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
