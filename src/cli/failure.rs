@@ -154,7 +154,10 @@ impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Self {
         let exit = match error {
             StoreError::NotFound { .. } | StoreError::NotAStore { .. } => exit::NOT_FOUND,
-            StoreError::Newer { .. } | StoreError::Older { .. } | StoreError::NetworkDisk { .. } | StoreError::NotEmpty { .. } => exit::REFUSED,
+            StoreError::Newer { .. }
+            | StoreError::Older { .. }
+            | StoreError::NetworkDisk { .. }
+            | StoreError::NotEmpty { .. } => exit::REFUSED,
             _ => exit::FAILED,
         };
         Self::new(error.code(), exit, chain(&error)).fix(error.fix())

@@ -162,7 +162,8 @@ impl StoreError {
             ),
             Self::Newer { .. } => "use the build that wrote this store, or a newer one; nothing was changed".to_owned(),
             Self::Older { .. } => {
-                "read it with the build that wrote it, and make a new one with: cairn init DIR; nothing was changed".to_owned()
+                "read it with the build that wrote it, and make a new one with: cairn init DIR; nothing was changed"
+                    .to_owned()
             }
             Self::BadCard { file, .. } => {
                 format!("restore it: git -C {} checkout HEAD -- store.toml", file.parent().unwrap_or(file).display())

@@ -4,7 +4,7 @@
 //! over whenever the request is the same, so that nothing leaves twice because of an edit elsewhere.
 //! What only looks or computes is taken over when the agent's or connector's file, the prompt, the
 //! template and the schema are the same too: an edited prompt is an edited question. Questions to a
-//! person and waits are never taken over; they belong to their run.
+//! person and waits are never taken over; they belong to their run. Nor is what was taken back.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -39,6 +39,8 @@ pub(crate) struct Found {
     /// The run that did it.
     pub(crate) from: RunId,
     pub(crate) output: Value,
+    /// Which effect of its place gave it; none for one that was taken over itself.
+    ordinal: Option<u32>,
     request: Digest,
     /// Digest of the files that the answer depends on beside the request.
     material: Digest,
@@ -134,6 +136,8 @@ pub struct Collector {
     results: Results,
     earlier: BTreeMap<(StepId, Option<String>), Earlier>,
     used: BTreeMap<(StepId, Option<String>), u32>,
+    /// The effect of a place that is being taken back.
+    undoing: Option<u32>,
 }
 
 /// A place whose result is still to come.
@@ -143,6 +147,7 @@ struct Open {
     /// What the definition asked for: an edit changes what is sent, not what was asked.
     proposed: Option<Digest>,
     sent: Option<Digest>,
+    ordinal: u32,
 }
 
 impl Collector {
@@ -150,7 +155,7 @@ impl Collector {
     #[must_use]
     pub fn new(run: RunId, plan: Arc<Plan>) -> Self {
         let (open, earlier, used) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
-        Self { run, plan, open, results: Results::default(), earlier, used }
+        Self { run, plan, open, results: Results::default(), earlier, used, undoing: None }
     }
 
     /// Goes on under another plan: the history holds a `run.migrated` here.
@@ -177,16 +182,19 @@ impl Collector {
             }
             Body::AttemptSucceeded(done) => {
                 let open = self.open.entry(place.clone()).or_default();
-                let (round, digests) = (open.round, [open.proposed.clone(), open.sent.clone()]);
+                let (round, ordinal) = (open.round, Some(open.ordinal));
+                let digests = [open.proposed.clone(), open.sent.clone()];
                 let digests: BTreeSet<Digest> = digests.into_iter().flatten().collect();
                 for request in digests {
-                    self.keep(&place, round, request, self.run.clone(), &done.output);
+                    self.keep(&place, round, ordinal, request, self.run.clone(), &done.output);
                 }
             }
             Body::AttemptReused(reused) => {
                 let round = self.open.entry(place.clone()).or_default().round;
-                self.keep(&place, round, reused.request.clone(), reused.from.clone(), &reused.output);
+                self.keep(&place, round, None, reused.request.clone(), reused.from.clone(), &reused.output);
             }
+            Body::UndoStarted(start) => self.undoing = Some(start.effect.ordinal),
+            Body::UndoSucceeded(_) => self.taken_back(&place),
             _ => {}
         }
     }
@@ -214,6 +222,18 @@ impl Collector {
         let open = self.open.entry(place.clone()).or_default();
         open.proposed.get_or_insert_with(|| digest.clone());
         open.sent = Some(digest);
+        open.ordinal = effect.ordinal;
+    }
+
+    /// What was taken back is no result any more: whoever relies on it again has to have it done again.
+    fn taken_back(&mut self, place: &(StepId, Option<String>)) {
+        let Some(undone) = self.undoing.take() else { return };
+        for (question, found) in &mut self.results.found {
+            if (&question.0, &question.1) == (&place.0, &place.1) {
+                found.retain(|found| found.ordinal != Some(undone));
+            }
+        }
+        self.results.found.retain(|_, found| !found.is_empty());
     }
 
     fn note_use(&mut self, place: &(StepId, Option<String>), effect: &EffectContent) {
@@ -221,10 +241,18 @@ impl Collector {
         *next = (*next).max(effect.ordinal + 1);
     }
 
-    fn keep(&mut self, place: &(StepId, Option<String>), round: u32, request: Digest, from: RunId, output: &Value) {
+    fn keep(
+        &mut self,
+        place: &(StepId, Option<String>),
+        round: u32,
+        ordinal: Option<u32>,
+        request: Digest,
+        from: RunId,
+        output: &Value,
+    ) {
         let Some(plan) = self.plan.steps.iter().find(|s| s.id == place.0) else { return };
-        let found =
-            Found { from, output: output.clone(), request, material: plan.material.clone(), class: plan.spec.effect };
+        let (material, class) = (plan.material.clone(), plan.spec.effect);
+        let found = Found { from, output: output.clone(), ordinal, request, material, class };
         // a later result of the same question stands before an earlier one
         self.results.found.entry((place.0.clone(), place.1.clone(), round)).or_default().insert(0, found);
     }

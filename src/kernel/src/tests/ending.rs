@@ -99,6 +99,21 @@ fn a_failure_takes_back_what_was_done_last_first() {
 }
 
 #[test]
+fn what_was_taken_back_is_no_result_for_a_later_run() {
+    let mut bench = declined(SAGA);
+    undo(&mut bench, "rooms", Some("x"), 1, succeeded(json!(null))).unwrap();
+    undo(&mut bench, "rooms", Some("y"), 1, failed(FailureClass::Hard, "closed")).unwrap();
+    let kept = |bench: &Bench| {
+        let mut collector = crate::Collector::new(bench.state.run().clone(), bench.plan.clone());
+        bench.history[1..].iter().for_each(|event| collector.take(event));
+        collector.results().len()
+    };
+    assert_eq!(kept(&bench), 2, "the car is not taken back yet, and room y never was");
+    undo(&mut bench, "car", None, 1, succeeded(json!(null))).unwrap();
+    assert_eq!(kept(&bench), 1, "room y is still booked");
+}
+
+#[test]
 fn what_can_not_be_taken_back_is_named_and_keeps_nothing_else() {
     let mut bench = declined(
         &SAGA.replace("[[step]]\nid = \"rooms\"", "retry = { attempts = 2, first = \"1s\" }\n[[step]]\nid = \"rooms\""),
