@@ -4,17 +4,14 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{
-    Ask, AttemptView, InboxItem, ItemKind, ItemState, RunItem, RunStatus, SlotState, SlotView, StepView, UndoState,
-};
+use super::{Ask, InboxItem, ItemKind, ItemState, RunItem, RunStatus, SlotState, SlotView, StepView, UndoState};
 use crate::{
     GateId, MachineId, RunId, StepId,
     event::{
-        AttemptFailed, AttemptSucceeded, Body, Event, FailureDecision, Origin, Parent, PlannedStep, RunStarted, Then,
-        UndoFailed, UndoSucceeded,
+        AttemptFailed, AttemptSucceeded, Body, Event, Origin, Parent, PlannedStep, RunStarted, Then, UndoFailed,
+        UndoSucceeded,
     },
     money::Usd,
-    payload::Request,
     record::Record,
 };
 
@@ -363,7 +360,7 @@ impl RunView {
         let Some(step) = self.steps.iter_mut().find(|s| Some(&s.id) == event.step.as_ref()) else { return };
         if let Body::StepExpanded(list) = &event.body {
             step.expanded = true;
-            step.slots = list.items.iter().map(|i| new_slot(Some(i.key.clone()), Some(i.item.clone()))).collect();
+            step.slots = list.items.iter().map(|i| SlotView::new(Some(i.key.clone()), Some(i.item.clone()))).collect();
             return;
         }
         // the end of a `for_each` step as a whole
@@ -387,7 +384,7 @@ impl RunView {
         let index = match step.slots.iter().position(|s| s.iteration == event.iteration) {
             Some(index) => index,
             None => {
-                step.slots.push(new_slot(event.iteration.clone(), None));
+                step.slots.push(SlotView::new(event.iteration.clone(), None));
                 step.slots.len() - 1
             }
         };
@@ -403,7 +400,7 @@ impl RunView {
             // what it did stays done, whatever becomes of taking it back
             slot.note = super::undo::apply(&mut slot.undo, event).or(slot.note.take());
         } else {
-            advance(slot, event);
+            slot.apply(event);
         }
     }
 }
@@ -420,190 +417,6 @@ fn todo(step: PlannedStep) -> StepView {
 
 fn count<T>(items: impl Iterator<Item = T>) -> u32 {
     u32::try_from(items.count()).unwrap_or(u32::MAX)
-}
-
-fn new_slot(iteration: Option<String>, item: Option<Value>) -> SlotView {
-    SlotView {
-        iteration,
-        item,
-        state: SlotState::Todo,
-        started: None,
-        ended: None,
-        effect: None,
-        gate: None,
-        attempts: Vec::new(),
-        output: None,
-        round: 0,
-        undo: None,
-        note: None,
-        reused_from: None,
-    }
-}
-
-fn advance(slot: &mut SlotView, event: &Event) {
-    let at = event.at;
-    slot.started = slot.started.or(Some(at));
-    let mut note = None;
-    slot.state = match &event.body {
-        Body::StepSucceeded(done) => {
-            slot.output = done.output.clone().or(slot.output.take());
-            SlotState::Done
-        }
-        Body::StepFailed(failed) => {
-            note = Some(failed.message.clone());
-            SlotState::Failed
-        }
-        Body::StepSkipped(skipped) => {
-            note = Some(skipped.reason.clone());
-            SlotState::Skipped
-        }
-        Body::AttemptStarted(start) => {
-            slot.effect = Some(start.effect.clone());
-            let child = matches!(start.effect.request, Request::Workflow { .. })
-                .then(|| RunId::child(&start.key, event.attempt.unwrap_or(1), at));
-            let round = (slot.round > 1).then(|| format!("round {}", slot.round));
-            let words = round.into_iter().chain(child.iter().map(|child| format!("run {}", child.short())));
-            note = Some(words.collect::<Vec<_>>().join(", ")).filter(|words| !words.is_empty());
-            slot.attempts.push(AttemptView {
-                number: event.attempt.unwrap_or(1),
-                started: at,
-                child,
-                ended: None,
-                failure: None,
-                retry_at: None,
-                usage: crate::event::Usage::default(),
-                artifacts: Vec::new(),
-                files: Vec::new(),
-            });
-            SlotState::Running
-        }
-        Body::AttemptSucceeded(done) => {
-            slot.output = Some(done.output.clone());
-            if let Some(attempt) = slot.attempts.last_mut() {
-                attempt.ended = Some(at);
-                attempt.usage = done.usage.clone();
-                attempt.artifacts = done.artifacts.clone();
-                attempt.files = done.files.clone();
-            }
-            SlotState::Done
-        }
-        Body::AttemptFailed(failed) => {
-            if let Some(attempt) = slot.attempts.last_mut() {
-                attempt.ended = Some(at);
-                attempt.failure = Some((failed.class, format!("{}: {}", failed.code, failed.message)));
-                attempt.retry_at = failed.retry_at;
-                attempt.usage = failed.usage.clone();
-                attempt.artifacts = failed.artifacts.clone();
-            }
-            note = Some(match failed.retry_at {
-                Some(next) => format!("{}, next {}", failed.message, crate::time::short(next)),
-                None => failed.message.clone(),
-            });
-            match (failed.retry_at, &failed.then) {
-                (Some(_), _) => SlotState::Retrying,
-                (None, None) => SlotState::Failed,
-                (None, Some(Then::Skip)) => SlotState::Skipped,
-                (None, Some(Then::Ask(gate))) => {
-                    slot.gate = Some(gate.clone());
-                    SlotState::Waiting
-                }
-            }
-        }
-        Body::FailureDecided(decided) => {
-            note = Some(super::describe(event));
-            match decided.decision {
-                FailureDecision::Retry => SlotState::Todo,
-                FailureDecision::Skip => SlotState::Skipped,
-                FailureDecision::Output => {
-                    slot.output.clone_from(&decided.output);
-                    SlotState::Done
-                }
-                FailureDecision::Fail => SlotState::Failed,
-            }
-        }
-        Body::AttemptUnknown(unknown) => {
-            slot.gate = Some(unknown.gate.clone());
-            note = Some(unknown.message.clone());
-            SlotState::Waiting
-        }
-        Body::GateOpened(gate) => {
-            slot.gate = Some(gate.gate.clone());
-            slot.effect = Some(gate.effect.clone());
-            note = Some(format!("approve {}", gate.gate.short()));
-            SlotState::Waiting
-        }
-        Body::GateEdited(edit) => {
-            slot.effect = Some(edit.effect.clone());
-            note = slot.note.take();
-            SlotState::Waiting
-        }
-        Body::AskOpened(ask) => {
-            slot.gate = Some(ask.gate.clone());
-            note = Some(format!("answer {}", ask.gate.short()));
-            SlotState::Waiting
-        }
-        Body::GateApproved(_) => SlotState::Todo,
-        Body::GateDenied(denied) => {
-            let reason = denied.reason.as_deref().map_or(String::new(), |r| format!(": {r}"));
-            note = Some(format!("denied by {}{reason}", denied.by));
-            SlotState::Denied
-        }
-        Body::GateExpired(_) => {
-            note = Some("nobody decided in time".to_owned());
-            SlotState::Denied
-        }
-        Body::RequestWithdrawn(withdrawn) => {
-            note = Some(withdrawn.reason.clone());
-            SlotState::Skipped
-        }
-        Body::AskAnswered(answer) => {
-            slot.output = Some(answer.answer.clone());
-            SlotState::Done
-        }
-        Body::TimerSet(timer) => {
-            note = Some(format!("until {}", crate::time::short(timer.until)));
-            SlotState::Timer
-        }
-        Body::TimerFired(_) => SlotState::Done,
-        Body::WaitOpened(wait) => {
-            note = Some(format!("event {}", wait.event));
-            SlotState::Timer
-        }
-        Body::SignalTaken(signal) => {
-            slot.output = Some(signal.output.clone());
-            SlotState::Done
-        }
-        Body::AttemptReused(reused) => {
-            slot.output = Some(reused.output.clone());
-            note = Some(format!("taken over from {}", reused.from.short()));
-            slot.reused_from = Some(reused.from.clone());
-            SlotState::Done
-        }
-        Body::LeaseAsked(_) => {
-            note = Some("waits for its turn".to_owned());
-            SlotState::Queued
-        }
-        Body::LeaseGranted(_) => SlotState::Todo,
-        Body::StepRepeated(round) => {
-            slot.round = round.round;
-            note = Some(format!("round {}", round.round));
-            if round.due.is_some() { SlotState::Timer } else { SlotState::Todo }
-        }
-        // whoever settles it reads what became of looking it up
-        Body::ProbeStarted(probe) => {
-            note = Some(format!("asks {} whether it happened", probe.effect.request.name()));
-            slot.state
-        }
-        Body::ProbeFailed(failed) => {
-            note = Some(format!("could not find out whether it happened: {}", failed.message));
-            slot.state
-        }
-        _ => slot.state,
-    };
-    slot.note = note;
-    if slot.state.is_over() {
-        slot.ended = Some(at);
-    }
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@
 mod describe;
 mod effects;
 mod fold;
+mod fold_slot;
 mod inbox;
 mod run;
 mod snapshot;
