@@ -153,6 +153,10 @@ impl Kernel {
         self.driver.stopping = true;
         let served = self.driver.settle_down(until);
         self.driver.dispatcher.shut_down();
+        if served.is_ok() {
+            // without it the next start syncs once more than it must, and that is all
+            drop(self.driver.lock.note_stopped());
+        }
         served
     }
 

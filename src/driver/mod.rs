@@ -57,6 +57,8 @@ pub use world::{Clock, Dispatcher, MakeDispatcher, World};
 use crate::store::{
     Store,
     definitions::{Pinned, Pins},
+    disk,
+    fsutil::At as _,
     git::{self, CommitHash, Identity, Repo},
     identity,
     journal::{self, Journal},
@@ -188,6 +190,10 @@ struct Parked {
 
 impl Driver {
     fn start(store: Store, lock: KernelLock, world: World, paused: bool) -> Result<Self, DriverError> {
+        if lock.is_after_kill() {
+            // it wrote what it did not come to sync; from here on all that can be read is relied upon
+            disk::sync_fs(store.root()).at("sync", store.root())?;
+        }
         let machine = identity::ensure_at(&world.home, &store)?;
         if git::checkpoint::mend_head(store.root())? {
             tracing::warn!("HEAD was damaged; it names the only branch again");

@@ -25,12 +25,18 @@ const PROBE_GRACE: [Duration; 20] = [Duration::from_millis(2); 20];
 /// Begins the line that says why nothing new is begun.
 const PAUSED: &str = "paused ";
 
+/// The line of a holder that left nothing unfinished. Whoever was killed did not come to write it; after a
+/// power cut it may be an old one, but then all that can be read is on the disk anyway.
+const STOPPED: &str = "stopped";
+
 /// The right to be the kernel of a store, until dropped.
 #[derive(Debug)]
 pub struct KernelLock {
     root: PathBuf,
     // closing the file releases the lock
     file: DiskFile,
+    /// The holder before did not come to its end: what it wrote can be read and may not be on the disk.
+    after_kill: bool,
 }
 
 impl KernelLock {
@@ -58,7 +64,9 @@ impl KernelLock {
                 Err(TryLockError::Error(e)) => return Err(e).at("lock", &path)?,
             }
         }
-        let lock = Self { root, file };
+        let before = text(&root).unwrap_or_default();
+        let after_kill = !before.is_empty() && !before.lines().any(|line| line == STOPPED);
+        let lock = Self { root, file, after_kill };
         lock.note(None)?;
         Ok(Some(lock))
     }
@@ -74,6 +82,20 @@ impl KernelLock {
         }
     }
 
+    /// Tells whether the holder before was killed, or ended with an error.
+    #[must_use]
+    pub fn is_after_kill(&self) -> bool {
+        self.after_kill
+    }
+
+    /// Writes into the lock file that nothing is left unfinished.
+    ///
+    /// # Errors
+    /// When the file can not be written.
+    pub fn note_stopped(&self) -> Result<()> {
+        self.write(&format!("{STOPPED}\n"))
+    }
+
     /// Writes into the lock file who holds it and, with `paused`, why nothing new is begun.
     ///
     /// # Errors
@@ -84,6 +106,10 @@ impl KernelLock {
         if let Some(why) = paused {
             text.push_str(&format!("{PAUSED}{}\n", why.replace('\n', " ")));
         }
+        self.write(&text)
+    }
+
+    fn write(&self, text: &str) -> Result<()> {
         let path = self.file.path();
         self.file.set_len(0).at("write", path)?;
         Ok(self.file.write_at(text.as_bytes(), 0).at("write", path)?)
@@ -176,6 +202,20 @@ mod tests {
         assert_eq!(paused(root), None, "nobody is there to pause");
         assert_eq!(probe(root).unwrap(), KernelHealth::Down, "the file stays, the lock does not");
         assert!(KernelLock::try_take(root).unwrap().is_some());
+    }
+
+    #[test]
+    fn whether_the_holder_before_came_to_its_end_is_known() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path();
+        let first = KernelLock::take(root).unwrap();
+        assert!(!first.is_after_kill(), "there was none before");
+        first.note_stopped().unwrap();
+        drop(first);
+        let second = KernelLock::take(root).unwrap();
+        assert!(!second.is_after_kill());
+        drop(second);
+        assert!(KernelLock::take(root).unwrap().is_after_kill(), "the second one never said that it was done");
     }
 
     #[test]

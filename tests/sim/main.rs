@@ -103,7 +103,7 @@ parts! {
 }
 
 /// Seeds that once found a fault in the product, or in the checks: they stay.
-const REMEMBERED: &[u64] = &[27, 116, 1307, 1560, 1727];
+const REMEMBERED: &[u64] = &[27, 116, 1307, 1560, 1727, 2728, 5250, 8388];
 
 #[test]
 fn seeds_that_found_something_stay_silent() {
