@@ -190,7 +190,7 @@ struct Parked {
 
 impl Driver {
     fn start(store: Store, lock: KernelLock, world: World, paused: bool) -> Result<Self, DriverError> {
-        if lock.is_after_kill() {
+        if cairn_kernel::seeded!(TailNotSynced: false, else lock.is_after_kill()) {
             // it wrote what it did not come to sync; from here on all that can be read is relied upon
             disk::sync_fs(store.root()).at("sync", store.root())?;
         }
