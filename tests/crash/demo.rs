@@ -35,7 +35,7 @@ fn fifty_kills_and_the_run_still_ends_as_if_there_had_been_none() {
         let run = bench.submit(Verb::RunStart { workflow: "invoice-chase".to_owned(), input: serde_json::json!({}) });
         // on the way to the gates
         for _ in 0..5 {
-            bench.kernel_killed_after(Duration::from_millis(10 + random.below(300)));
+            bench.kernel_killed_after(Duration::from_millis(5 + random.below(60)));
             killed += 1;
             under_way += u32::from(bench.status(&run) == Some(RunStatus::Running));
         }
@@ -50,7 +50,7 @@ fn fifty_kills_and_the_run_still_ends_as_if_there_had_been_none() {
         }
         // between the approvals and the end
         for _ in 0..5 {
-            bench.kernel_killed_after(Duration::from_millis(10 + random.below(200)));
+            bench.kernel_killed_after(Duration::from_millis(5 + random.below(50)));
             killed += 1;
             under_way += u32::from(bench.open_items().len() < 10 && bench.status(&run) != Some(RunStatus::Succeeded));
         }
