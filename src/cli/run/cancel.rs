@@ -4,9 +4,9 @@ use cairn_store_layout::command::Verb;
 use clap::Args;
 use serde_json::json;
 
-use super::{Context, Outcome, viewed};
+use super::{Context, Outcome, open};
 use crate::cli::{
-    failure::{Failure, exit},
+    failure::exit,
     host::{self, Wait},
 };
 use crate::store::inbox;
@@ -32,13 +32,7 @@ pub struct Cancel {
 impl Cancel {
     pub(super) fn run(&self, context: &mut Context) -> Outcome {
         let mut reader = context.reader()?;
-        let view = viewed(&reader, &self.run)?;
-        if let Some(end) = view.end {
-            let message = format!("run {} is over already: {}", view.run.short(), end.word());
-            return Err(
-                Failure::new("already_over", exit::STALE, message).fix(format!("cairn run show {}", view.run.short()))
-            );
-        }
+        let view = open(&reader, &self.run)?;
         let reason = self.reason.clone().filter(|r| !r.trim().is_empty());
         let verb = Verb::RunCancel { run: view.run.clone(), reason, undo: self.undo };
         let command = inbox::submit(reader.store(), &view.machine, verb, &context.by())?;

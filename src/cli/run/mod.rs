@@ -20,7 +20,7 @@ use clap::Subcommand;
 
 use super::{
     context::{Context, Outcome},
-    failure::Failure,
+    failure::{Failure, exit},
 };
 use crate::store::reader::Reader;
 
@@ -70,6 +70,15 @@ impl Run {
             Self::Adopt(verb) => verb.run(context),
         }
     }
+}
+
+/// The view of the run that `text` names, for a verb that means nothing once the run is over.
+fn open(reader: &Reader, text: &str) -> Result<RunView, Failure> {
+    let view = viewed(reader, text)?;
+    let Some(end) = view.end else { return Ok(view) };
+    let short = view.run.short();
+    let message = format!("run {short} is over already: {}", end.word());
+    Err(Failure::new("already_over", exit::STALE, message).fix(format!("cairn run show {short}")))
 }
 
 /// The view of the run that `text` names.
