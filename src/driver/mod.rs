@@ -28,6 +28,7 @@ mod performers;
 mod recall;
 mod recover;
 mod rest;
+mod runs;
 mod serve;
 mod triggers;
 mod turn;
@@ -72,6 +73,7 @@ use leases::Leases;
 use live::Live;
 use load::{Pace, Spent};
 use log::MachineLog;
+use runs::Runs;
 use triggers::Triggers;
 use turn::Turn;
 
@@ -129,7 +131,7 @@ struct Driver {
     clock: Box<dyn Clock>,
     /// When a checkpoint was last looked after.
     checkpointed: Duration,
-    runs: BTreeMap<RunId, Live>,
+    runs: Runs,
     /// Runs of this machine that can not be followed.
     parked: BTreeMap<RunId, Parked>,
     /// Runs that had not ended at the start and are not followed here: of other machines, parked or fenced.
@@ -231,7 +233,7 @@ impl Driver {
             repo,
             who,
             journal,
-            runs: BTreeMap::new(),
+            runs: Runs::default(),
             parked: BTreeMap::new(),
             elsewhere: BTreeSet::new(),
             fenced: BTreeMap::new(),
@@ -334,7 +336,7 @@ impl Driver {
     }
 
     fn next_deadline(&self) -> Option<Timestamp> {
-        self.runs.values().filter_map(|live| live.state.next_deadline()).chain(self.leases.due()).min()
+        self.runs.next_deadline().into_iter().chain(self.leases.due()).min()
     }
 
     fn is_done(&mut self, until: &Until) -> Result<bool, DriverError> {
@@ -443,13 +445,7 @@ impl Driver {
     /// Lets every run do what is ready or due.
     fn advance_all(&mut self) -> Result<(), DriverError> {
         let now = self.clock.now();
-        let due: Vec<RunId> = self
-            .runs
-            .iter()
-            .filter(|(_, live)| live.state.next_deadline().is_some_and(|at| at <= now))
-            .map(|(run, _)| run.clone())
-            .collect();
-        for run in due {
+        for run in self.runs.due(now) {
             drop(self.ask(&run, &Command::Advance, None)?);
         }
         for run in std::mem::take(&mut self.ready) {

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use cairn_store_layout::{RunId, money::Usd, passage::Passage, paths, view::RunItem};
+use cairn_store_layout::{money::Usd, passage::Passage, paths, view::RunItem};
 
 use super::{
     Driver, DriverError, REST,
@@ -27,17 +27,15 @@ impl Driver {
     /// Commits what came to rest, and what the machine itself did.
     pub(super) fn commit_runs(&mut self, which: Which) -> Result<(), DriverError> {
         self.take_commits(which == Which::All)?;
-        let horizon = self.clock.now() + REST;
-        let rested: Vec<RunId> = self
-            .runs
-            .iter()
-            .filter(|(run, live)| live.is_ahead() && (which == Which::All || self.rests(run, horizon)))
-            .map(|(run, _)| run.clone())
-            .collect();
-        self.resting = !rested.is_empty() || self.log.is_ahead();
         if which == Which::AtRest && self.beside.must_wait(self.clock.up()) {
+            // whether they are at rest is found out when there is something to be done about it
+            self.resting = self.runs.any_ahead() || self.log.is_ahead();
             return Ok(());
         }
+        let horizon = self.clock.now() + REST;
+        let mut rested = self.runs.ahead();
+        rested.retain(|run| which == Which::All || self.rests(run, horizon));
+        self.resting = !rested.is_empty() || self.log.is_ahead();
         if !std::mem::take(&mut self.resting) {
             let index = which == Which::AtRest && self.beside.is_open() && !self.stale_index.is_empty();
             return if index { self.commit_beside(Vec::new(), Rested::default()) } else { Ok(()) };
@@ -88,7 +86,7 @@ impl Driver {
         if let Some(turned) = &mut self.turned {
             turned.committed.extend(rested.runs.iter().map(|(run, _)| run.clone()));
         }
-        self.runs.retain(|_, live| live.state.end().is_none() || live.is_ahead());
+        self.runs.let_go();
         // only now: a crash before this line finds the command again, and the fact that it was taken
         let files: Vec<_> = rested.consumed.iter().map(|path| self.store.path(path)).collect();
         fsutil::remove_all(&files)?;
@@ -107,8 +105,7 @@ impl Driver {
         };
         if forgot {
             // the file system was synced for it
-            let open = self.runs.iter().filter(|(_, live)| live.state.end().is_none() || live.is_ahead());
-            let runs = open.map(|(run, _)| run).chain(self.parked.keys()).chain(&self.elsewhere).cloned().collect();
+            let runs = self.runs.keys().chain(self.parked.keys()).chain(&self.elsewhere).cloned().collect();
             self.keep_unfinished(runs);
         }
         Ok(())
@@ -116,7 +113,7 @@ impl Driver {
 
     /// The first entry of the journal that may hold what no commit does; `None` while nobody knows.
     fn first_needed(&self) -> Option<u64> {
-        let runs = self.runs.values().filter(|live| live.is_ahead()).map(|live| live.entry);
+        let runs = self.runs.ahead().into_iter().filter_map(|run| Some(self.runs.get(&run)?.entry));
         let log = self.log.is_ahead().then_some(self.log.entry);
         let parked = self.parked.values().filter(|parked| parked.ahead).map(|_| None);
         runs.chain(log).chain(parked).min().flatten()
@@ -125,7 +122,7 @@ impl Driver {
     /// Tells whether everything in the journal is in a commit too.
     pub(super) fn all_kept(&self) -> bool {
         !self.beside.is_busy()
-            && self.runs.values().all(|live| !live.is_ahead())
+            && !self.runs.any_ahead()
             && self.parked.values().all(|p| !p.ahead)
             && !self.log.is_ahead()
             && self.turn.lines.is_empty()

@@ -5,12 +5,15 @@
 
 use std::collections::BTreeMap;
 
-use gix::{ObjectId, objs::Kind};
+use gix::{
+    ObjectId,
+    objs::{Kind, Write as _},
+};
 
 use super::{
     GitError, Repo, Result, TreeId,
     error::During as _,
-    tree::{Node, check_path, tree_hash},
+    tree::{Node, check_path},
     worktree,
 };
 
@@ -120,9 +123,12 @@ impl Repo {
             return Ok(None);
         }
         let empty = ObjectId::empty_tree(gix::hash::Kind::Sha1);
-        let tree = self.edited(repo, empty, edits, &mut |tree| match keep {
-            Keep::Objects => repo.write_object(tree).map(gix::Id::detach),
-            Keep::Nothing => tree_hash(tree),
+        let tree = self.edited(repo, empty, edits, &mut |bytes| {
+            let id = self.tree_hash(bytes)?;
+            if matches!(keep, Keep::Objects) && !repo.has_object(id) {
+                return repo.objects.write_buf(Kind::Tree, bytes).during("build a tree", &self.git_dir);
+            }
+            Ok(id)
         })?;
         Ok(Some(TreeId(tree)))
     }

@@ -8,11 +8,15 @@ use gix::{
     objs::{Kind, Write as _, tree::EntryKind},
 };
 
+/// The id of a tree, and what is new in it.
+type Applied = (ObjectId, Vec<(ObjectId, Option<ObjectId>)>);
+
 use super::{
     CommitHash, GitError, Head, Identity, Repo, Result, TreeId,
     advance::Move,
     changes::Keep,
     error::During as _,
+    folders::Folders,
     pack::Batch,
     tree::{Node, check_path},
     worktree,
@@ -142,9 +146,9 @@ impl Repo {
         let (mut parent, mut tree) = (head.map(|h| h.commit.0), head.map(|h| h.tree.0));
         let mut made = Vec::with_capacity(plans.len());
         let mut last = None;
+        let mut folders = Folders::open(self, &repo, tree)?;
         for (plan, message) in plans.iter().zip(messages) {
-            let base = tree.unwrap_or_else(|| ObjectId::empty_tree(gix::hash::Kind::Sha1));
-            let next = self.apply(&repo, base, &plan.changes)?;
+            let (next, contents) = self.apply(&repo, &mut folders, &plan.changes)?;
             if Some(next) == tree && !plan.allow_empty {
                 made.push(None);
                 continue;
@@ -161,14 +165,7 @@ impl Repo {
             };
             let id = repo.objects.write(&commit).during("build a commit", &self.git_dir)?;
             batch.commit(id);
-            self.differences(&repo, tree, Some(next), &mut |_, old, new| {
-                if let Some(new) = new {
-                    let base = old.filter(|old| old.is_tree() == new.is_tree()).map(|old| old.id);
-                    batch.content(new.id, base);
-                }
-                Ok(())
-            })?;
-            batch.content(next, tree);
+            contents.into_iter().for_each(|(id, earlier)| batch.content(id, earlier));
             (parent, tree) = (Some(id), Some(next));
             made.push(Some(CommitHash(id)));
             last = Some((CommitHash(id), plan));
@@ -181,26 +178,38 @@ impl Repo {
         Ok(made)
     }
 
-    fn apply(&self, repo: &gix::Repository, tree: ObjectId, changes: &[Change]) -> Result<ObjectId> {
-        let mut edits = Vec::with_capacity(changes.len());
+    /// Changes the folders; gives the id of the whole, and each new object with the earlier version of itself.
+    fn apply(&self, repo: &gix::Repository, folders: &mut Folders<'_>, changes: &[Change]) -> Result<Applied> {
+        let mut contents = Vec::new();
         for change in changes {
-            let node = match change {
-                Change::Remove { .. } => None,
-                Change::Write { content: Content::Bytes(bytes), .. } => {
-                    Some((EntryKind::Blob, self.new_blob(repo, bytes)?))
+            let (kind, id) = match change {
+                Change::Remove { path } => {
+                    folders.remove(path)?;
+                    continue;
                 }
+                Change::Write { content: Content::Bytes(bytes), .. } => (EntryKind::Blob, self.new_blob(repo, bytes)?),
                 Change::Write { content: Content::Found { bytes, executable }, .. } => {
                     let kind = if *executable { EntryKind::BlobExecutable } else { EntryKind::Blob };
-                    Some((kind, self.new_blob(repo, bytes)?))
+                    (kind, self.new_blob(repo, bytes)?)
                 }
                 Change::Write { path, content: Content::WorkTree } => {
                     let found = self.in_work_tree(path)?;
-                    Some((found.kind, self.new_blob(repo, &found.bytes)?))
+                    (found.kind, self.new_blob(repo, &found.bytes)?)
                 }
             };
-            edits.push((change.path(), node.map(|(kind, id)| Node { mode: kind.into(), id })));
+            let before = folders.put(change.path(), Node { mode: kind.into(), id })?.map(|node| node.id);
+            if before != Some(id) {
+                contents.push((id, before));
+            }
         }
-        self.edited(repo, tree, edits, &mut |tree| repo.objects.write(tree))
+        let whole = folders.write(&mut |bytes, before| {
+            let id = repo.objects.write_buf(Kind::Tree, bytes).during("build a tree", &self.git_dir)?;
+            if before != Some(id) {
+                contents.push((id, before));
+            }
+            Ok(id)
+        })?;
+        Ok((whole, contents))
     }
 
     /// A blob that is not looked up first: to learn that something is missing, the library asks every

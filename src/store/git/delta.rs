@@ -3,9 +3,9 @@
 /// A git delta made of the common head, the new middle and the common tail: exact for an entry put
 /// into a folder and for lines added to a file, which is all that happens here.
 pub(super) fn between(base: &[u8], new: &[u8]) -> Vec<u8> {
-    let head = base.iter().zip(new).take_while(|(a, b)| a == b).count();
+    let head = common_head(base, new);
     let rest = base.len().min(new.len()) - head;
-    let tail = base.iter().rev().zip(new.iter().rev()).take(rest).take_while(|(a, b)| a == b).count();
+    let tail = common_tail(&base[base.len() - rest..], &new[new.len() - rest..]);
     let mut out = Vec::new();
     size(base.len(), &mut out);
     size(new.len(), &mut out);
@@ -16,6 +16,20 @@ pub(super) fn between(base: &[u8], new: &[u8]) -> Vec<u8> {
     }
     copy(base.len() - tail, tail, &mut out);
     out
+}
+
+/// Compared in blocks, which is many times faster than byte by byte.
+const BLOCK: usize = 256;
+
+fn common_head(a: &[u8], b: &[u8]) -> usize {
+    let blocks = a.chunks_exact(BLOCK).zip(b.chunks_exact(BLOCK)).take_while(|(a, b)| a == b).count() * BLOCK;
+    blocks + a[blocks..].iter().zip(&b[blocks..]).take_while(|(a, b)| a == b).count()
+}
+
+fn common_tail(a: &[u8], b: &[u8]) -> usize {
+    let blocks = a.rchunks_exact(BLOCK).zip(b.rchunks_exact(BLOCK)).take_while(|(a, b)| a == b).count() * BLOCK;
+    let (a, b) = (&a[..a.len() - blocks], &b[..b.len() - blocks]);
+    blocks + a.iter().rev().zip(b.iter().rev()).take_while(|(a, b)| a == b).count()
 }
 
 /// What `delta` makes of `base`, read the way git documents it; `None` when it is no delta of it.

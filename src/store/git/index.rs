@@ -21,7 +21,8 @@ use super::{
     GitError, Repo, Result,
     cache_tree::unknown,
     error::During as _,
-    tree::{Node, check_path, tree_hash},
+    folders::Folders,
+    tree::{Node, check_path},
     worktree,
 };
 use crate::store::disk::{self, Temporary};
@@ -138,15 +139,15 @@ impl Repo {
         paths: impl IntoIterator<Item = &'a str>,
     ) -> Result<Vec<u8>> {
         let mut edits = Vec::new();
+        let mut folders = Folders::open(self, repo, Some(tree))?;
         for path in paths {
             check_path(path)?;
-            let node = self.node_at(repo, tree, path)?.filter(|node| !node.is_tree());
-            edits.push((path, node));
+            edits.push((path, folders.file(path)?));
         }
         let described = index.tree().filter(|root| root.num_entries.is_some()).map(|root| root.id);
         // The table may be carried over only if the index was, apart from `edits`, what HEAD is.
         let follows = described.is_some_and(|before| {
-            self.edited(repo, before, edits.iter().copied(), &mut tree_hash).is_ok_and(|after| after == tree)
+            self.edited(repo, before, edits.iter().copied(), &mut |bytes| self.tree_hash(bytes)).is_ok_and(|after| after == tree)
         });
         self.forget_racy(&mut index);
         for (path, node) in &edits {

@@ -7,6 +7,7 @@
 //! or moves a branch backwards.
 
 mod error;
+mod folders;
 
 mod advance;
 pub mod init;

@@ -1,4 +1,4 @@
-//! Looking into trees: one entry by its path, and what differs between two trees.
+//! Looking into trees: one entry by its path, and what differs between two trees. [`super::folders`] changes them.
 //!
 //! Trees may come from a remote, so names and depth are checked wherever they become a path.
 
@@ -101,11 +101,16 @@ impl Repo {
         Ok(object.detach().data)
     }
 
-    fn unreadable(&self, kind: Kind, id: ObjectId, why: &str) -> GitError {
+    pub(super) fn unreadable(&self, kind: Kind, id: ObjectId, why: &str) -> GitError {
         self.damaged(
             format!("{kind} {id} cannot be read: {why}"),
             "Fetch it from another machine or a backup, for example with `git fetch --refetch`",
         )
+    }
+
+    /// The id a folder of these bytes would have, without storing it.
+    pub(super) fn tree_hash(&self, bytes: &[u8]) -> Result<ObjectId> {
+        gix::objs::compute_hash(gix::hash::Kind::Sha1, Kind::Tree, bytes).during("hash a folder", &self.git_dir)
     }
 
     /// Decodes the entries of a tree.
@@ -178,40 +183,6 @@ impl Repo {
         }
         Ok(())
     }
-
-    /// Applies edits to a tree. `Some` puts a file, `None` removes it; folders that become empty go.
-    ///
-    /// `write` is given each changed tree, children first, and answers its id.
-    pub(super) fn edited(
-        &self,
-        repo: &gix::Repository,
-        tree: ObjectId,
-        edits: impl IntoIterator<Item = (impl AsRef<str>, Option<Node>)>,
-        write: &mut dyn FnMut(&gix::objs::Tree) -> gix::Result<ObjectId>,
-    ) -> Result<ObjectId> {
-        const DOING: &str = "build a tree";
-        let bytes = self.tree_bytes(repo, tree)?;
-        let root = gix::objs::TreeRef::from_bytes(&bytes, gix::hash::Kind::Sha1)
-            .map_err(|error| self.unreadable(Kind::Tree, tree, &error.to_string()))?;
-        let mut editor = gix::objs::tree::Editor::new(root.into_owned(), &repo.objects, gix::hash::Kind::Sha1);
-        for (path, node) in edits {
-            let names = path.as_ref().split('/').map(BStr::new);
-            match node {
-                Some(node) => editor.upsert(names, node.mode.kind(), node.id),
-                None => editor.remove(names),
-            }
-            .during(DOING, &self.git_dir)?;
-        }
-        editor.write(write).during(DOING, &self.git_dir)
-    }
-}
-
-/// The id a tree would have, without storing it.
-pub(super) fn tree_hash(tree: &gix::objs::Tree) -> gix::Result<ObjectId> {
-    use gix::{error::ResultExt as _, objs::WriteTo as _};
-    let mut bytes = Vec::new();
-    tree.write_to(&mut bytes).or_error()?;
-    gix::objs::compute_hash(gix::hash::Kind::Sha1, Kind::Tree, &bytes)
 }
 
 type Pair<'a, 'b> = (Option<&'a EntryRef<'b>>, Option<&'a EntryRef<'b>>);

@@ -4,6 +4,7 @@
 
 mod commits;
 mod damage;
+mod folders;
 mod index;
 mod reading;
 mod speed;
