@@ -43,6 +43,8 @@ pub(super) struct Beside {
 struct UnderWay {
     thread: Option<JoinHandle<Done>>,
     rested: Rested,
+    /// More has come to rest than is in it.
+    more: bool,
 }
 
 impl Drop for UnderWay {
@@ -136,7 +138,13 @@ impl Beside {
 
 impl Driver {
     /// Hands commits to the thread beside. With no plans only the index is brought up, when it is time.
-    pub(super) fn commit_beside(&mut self, plans: Vec<CommitPlan>, rested: Rested) -> Result<(), DriverError> {
+    /// `more`: there is more to commit, which goes as soon as these are made.
+    pub(super) fn commit_beside(
+        &mut self,
+        plans: Vec<CommitPlan>,
+        rested: Rested,
+        more: bool,
+    ) -> Result<(), DriverError> {
         let up = self.clock.up();
         let index: Vec<String> = if up < self.beside.index_due {
             Vec::new()
@@ -158,7 +166,7 @@ impl Driver {
         };
         let thread = std::thread::Builder::new().name("commit".to_owned()).spawn(work);
         let thread = thread.map_err(|source| DriverError::System { what: "start a thread for commits", source })?;
-        self.beside.under_way = Some(UnderWay { thread: Some(thread), rested });
+        self.beside.under_way = Some(UnderWay { thread: Some(thread), rested, more });
         Ok(())
     }
 
@@ -173,7 +181,8 @@ impl Driver {
         };
         self.meter.add(Spent::Commit, cpu);
         let up = self.clock.up();
-        self.beside.due = up + (commits * GATHER_TIMES).clamp(GATHER_MIN, GATHER_MAX);
+        let gather = if job.more { Duration::ZERO } else { (commits * GATHER_TIMES).clamp(GATHER_MIN, GATHER_MAX) };
+        self.beside.due = up + gather;
         if let Some(index) = index {
             self.beside.index_due = up + (index * INDEX_TIMES).max(GATHER_MIN);
         }

@@ -14,6 +14,9 @@ use crate::store::{
     git::{Change, CommitHash, CommitPlan, Content, Repo},
 };
 
+/// The most commits of one group: what they hold is in memory meanwhile, and the loop waits while they are planned.
+const GROUP_MAX: usize = 256;
+
 /// Which runs are committed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Which {
@@ -26,19 +29,29 @@ pub(super) enum Which {
 impl Driver {
     /// Commits what came to rest, and what the machine itself did.
     pub(super) fn commit_runs(&mut self, which: Which) -> Result<(), DriverError> {
+        while self.commit_some(which)? {}
+        Ok(())
+    }
+
+    /// Commits the oldest of them; `true` when there are more to be committed at once.
+    fn commit_some(&mut self, which: Which) -> Result<bool, DriverError> {
         self.take_commits(which == Which::All)?;
         if which == Which::AtRest && self.beside.must_wait(self.clock.up()) {
             // whether they are at rest is found out when there is something to be done about it
             self.resting = self.runs.any_ahead() || self.log.is_ahead();
-            return Ok(());
+            return Ok(false);
         }
         let horizon = self.clock.now() + REST;
         let mut rested = self.runs.ahead();
         rested.retain(|run| which == Which::All || self.rests(run, horizon));
-        self.resting = !rested.is_empty() || self.log.is_ahead();
-        if !std::mem::take(&mut self.resting) {
-            let index = which == Which::AtRest && self.beside.is_open() && !self.stale_index.is_empty();
-            return if index { self.commit_beside(Vec::new(), Rested::default()) } else { Ok(()) };
+        let more = rested.len() > GROUP_MAX;
+        rested.truncate(GROUP_MAX);
+        self.resting = more;
+        if rested.is_empty() && !self.log.is_ahead() {
+            if which == Which::AtRest && self.beside.is_open() && !self.stale_index.is_empty() {
+                self.commit_beside(Vec::new(), Rested::default(), more)?;
+            }
+            return Ok(false);
         }
         let log = self.log.is_ahead().then(|| std::mem::take(&mut self.log.since));
         let mut files = PassageFiles::default();
@@ -66,12 +79,16 @@ impl Driver {
         if which == Which::AtRest && self.beside.is_open() {
             // as they are now: a run may go on while its rest is being committed
             self.repo.read_in(&mut plans)?;
-            return self.commit_beside(plans, rested);
+            self.commit_beside(plans, rested, more)?;
+            return Ok(false);
         }
         self.commit_group(&plans)?;
         self.stale_index.extend(rested.touched.iter().cloned());
         self.note_rested(&rested)?;
-        self.refresh_index()
+        if !more {
+            self.refresh_index()?;
+        }
+        Ok(more)
     }
 
     /// Takes note of what is in commits now.

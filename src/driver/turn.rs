@@ -1,6 +1,9 @@
 //! One turn of the loop: lines that become durable together, and what is carried out after.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io,
+};
 
 use cairn_kernel::Effect;
 use cairn_store_layout::RunId;
@@ -56,15 +59,20 @@ impl Driver {
         }
         for (to, text) in by_file {
             let path = self.store.path(to);
-            if let Some(dir) = path.parent().filter(|d| !d.is_dir()) {
-                fsutil::create_dirs(dir)?;
-            }
             // unsynced on purpose: the journal is what counts, and a start repairs this file from it
             // only a first record makes the file: one that somebody removed would begin in the middle, and its
             // next commit would drop what came before; the next start brings it back whole
             let begins = text.starts_with("{\"n\":0,");
             let append = || DiskFile::open_append(&path, begins)?.append(text.as_bytes());
-            append().at("append to", &path)?;
+            match append() {
+                // the first history of its hour, or the first entry of a log
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                    path.parent().map_or(Ok(()), fsutil::create_dirs)?;
+                    append()
+                }
+                done => done,
+            }
+            .at("append to", &path)?;
         }
         Ok(())
     }

@@ -8,9 +8,6 @@ use gix::{
     objs::{Kind, Write as _, tree::EntryKind},
 };
 
-/// The id of a tree, and what is new in it.
-type Applied = (ObjectId, Vec<(ObjectId, Option<ObjectId>)>);
-
 use super::{
     CommitHash, GitError, Head, Identity, Repo, Result, TreeId,
     advance::Move,
@@ -21,6 +18,9 @@ use super::{
     tree::{Node, check_path},
     worktree,
 };
+
+/// The id of a tree, and what is new in it.
+type Applied = (ObjectId, Vec<(ObjectId, Option<ObjectId>)>);
 
 /// How often a group is built anew because somebody else committed meanwhile.
 const ATTEMPTS: usize = 3;

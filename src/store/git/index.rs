@@ -147,7 +147,8 @@ impl Repo {
         let described = index.tree().filter(|root| root.num_entries.is_some()).map(|root| root.id);
         // The table may be carried over only if the index was, apart from `edits`, what HEAD is.
         let follows = described.is_some_and(|before| {
-            self.edited(repo, before, edits.iter().copied(), &mut |bytes| self.tree_hash(bytes)).is_ok_and(|after| after == tree)
+            self.edited(repo, before, edits.iter().copied(), &mut |bytes| self.tree_hash(bytes))
+                .is_ok_and(|after| after == tree)
         });
         self.forget_racy(&mut index);
         for (path, node) in &edits {
