@@ -1,11 +1,14 @@
 //! Runs for the driver, so many at a time, and what is seen of them.
 
 use std::{
+    cell::Cell,
     collections::BTreeMap,
+    path::PathBuf,
+    rc::Rc,
     time::{Duration, Instant},
 };
 
-use cairn_store_layout::RunId;
+use cairn_store_layout::{RunId, paths};
 
 use super::{Error, scratch};
 use crate::{
@@ -13,7 +16,11 @@ use crate::{
         self, ServeOptions, StopFlag, Until,
         load::{Load, Pace, Spent, Turned},
     },
-    store::{Store, lock::KernelLock},
+    store::{
+        Store,
+        disk::{self, Observer, Op, Verdict},
+        lock::KernelLock,
+    },
 };
 
 /// Commits the definitions that lie in the work tree.
@@ -41,6 +48,33 @@ pub(super) fn serve(store: &Store, pace: Pace, load: &mut dyn Load) -> Result<()
     let lock = KernelLock::take(store.root())?;
     driver::load::serve_load(store.clone(), lock, pace, load, &StopFlag::new())?;
     Ok(())
+}
+
+/// Is the kernel for a load, and counts the syncs of the journal: as the system was asked for them, not as
+/// the driver believes.
+pub(super) fn serve_counting(store: &Store, pace: Pace, load: &mut dyn Load) -> Result<u64, Error> {
+    let syncs = Rc::new(Syncs { of: store.path(paths::JOURNAL), count: Cell::new(0) });
+    let observing = disk::observe(syncs.clone());
+    serve(store, pace, load)?;
+    drop(observing);
+    Ok(syncs.count.get())
+}
+
+/// Counts syncs of the files in a folder that are asked for by this thread.
+struct Syncs {
+    of: PathBuf,
+    count: Cell<u64>,
+}
+
+impl Observer for Syncs {
+    fn before(&self, op: &Op<'_>) -> Verdict {
+        if let Op::SyncData { path } | Op::SyncAll { path } = op
+            && path.starts_with(&self.of)
+        {
+            self.count.set(self.count.get() + 1);
+        }
+        Verdict::Go
+    }
 }
 
 /// How long a load goes on.
@@ -75,8 +109,6 @@ pub(super) struct Seen {
     pub(super) last: Option<Instant>,
     /// When the last run was in a commit.
     pub(super) kept: Option<Instant>,
-    /// Turns that made something durable.
-    pub(super) turns: u64,
     /// Records that became durable.
     pub(super) records: u64,
     /// Runs that ended.
@@ -139,7 +171,6 @@ impl Load for Steady {
     fn turned(&mut self, turned: &Turned) {
         self.seen.spent = turned.spent;
         if let Some(durable) = turned.durable {
-            self.seen.turns += 1;
             self.seen.last = Some(durable);
             // a step's end and what begins with it are one record or several, but one wait
             let mut waited: BTreeMap<&RunId, bool> = BTreeMap::new();

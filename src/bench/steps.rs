@@ -70,10 +70,10 @@ pub(super) fn measure(
             say(&format!("steps, {at_once} at a time, {how}"));
             let mut load = Steady::new(at_once, Amount::Time(options.steps_time()));
             let stretch = Stretch::begin();
-            load::serve(&scratch.store, pace, &mut load)?;
+            let syncs = load::serve_counting(&scratch.store, pace, &mut load)?;
             let cost = stretch.cost();
             let seen = load.seen();
-            let (steps, turns) = ((seen.runs * STEPS as u64) as f64, seen.turns as f64);
+            let (steps, syncs) = ((seen.runs * STEPS as u64) as f64, syncs as f64);
             let rate = steps / between(seen.first, seen.last);
             let name = |what: &str| format!("C={at_once}, {how}: {what}");
             let figure = |what, value, unit| Figure::new("steps", name(what), value, unit);
@@ -95,7 +95,7 @@ pub(super) fn measure(
             let p99 = figure("p99 of a step", p99, "ms");
             figures.push(if layered && at_once == 16 { p99.aim(Target::AtMost(3.0)) } else { p99 });
             figures.push(figure("slowest step", slowest, "ms"));
-            figures.push(figure("journal syncs a step", turns / steps, ""));
+            figures.push(figure("journal syncs a step", syncs / steps, ""));
             figures.push(figure("from a run's end to its commit, slowest", kept, "ms").aim(Target::AtMost(2_000.0)));
         }
     }

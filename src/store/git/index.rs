@@ -5,7 +5,7 @@
 //! is git's own (`index.lock`), taken as a second name of a file in our scratch folder, so that
 //! after a crash it is known for certain whose it was.
 
-use std::{io, path::PathBuf, time::Duration};
+use std::{collections::BTreeMap, io, path::PathBuf, time::Duration};
 
 use gix::{
     ObjectId,
@@ -138,23 +138,22 @@ impl Repo {
         tree: ObjectId,
         paths: impl IntoIterator<Item = &'a str>,
     ) -> Result<Vec<u8>> {
-        let mut edits = Vec::new();
+        let mut edits = BTreeMap::new();
         let mut folders = Folders::open(self, repo, Some(tree))?;
         for path in paths {
             check_path(path)?;
-            edits.push((path, folders.file(path)?));
+            edits.insert(path, folders.file(path)?);
         }
         let described = index.tree().filter(|root| root.num_entries.is_some()).map(|root| root.id);
         // The table may be carried over only if the index was, apart from `edits`, what HEAD is.
         let follows = described.is_some_and(|before| {
-            self.edited(repo, before, edits.iter().copied(), &mut |bytes| self.tree_hash(bytes))
-                .is_ok_and(|after| after == tree)
+            self.edited(repo, before, edits.iter().map(|(path, node)| (path, *node)), &mut |bytes| {
+                self.tree_hash(bytes)
+            })
+            .is_ok_and(|after| after == tree)
         });
         self.forget_racy(&mut index);
-        for (path, node) in &edits {
-            self.set_entry(&mut index, path, *node)?;
-        }
-        index.sort_entries();
+        self.set_entries(&mut index, &edits);
         if follows && let Some(root) = index.tree_mut() {
             self.describe(repo, root, tree, 0)?;
             return encode(&index).during("write", &repo.index_path());
@@ -175,25 +174,28 @@ impl Repo {
         self.encode_described(repo, &index, tree)
     }
 
-    fn set_entry(&self, index: &mut State, path: &str, node: Option<Node>) -> Result<()> {
-        let name = BStr::new(path);
-        let at = index.entry_index_by_path_and_stage(name, Stage::Unconflicted);
-        match (node, at) {
-            (None, Some(at)) => drop(index.remove_entry_at_index(at)),
-            (None, None) => {}
-            (Some(node), at) => {
-                let mode = Mode::from(node.mode);
-                let stat = self.stat_if_clean(path, node.id);
-                if let Some(entry) = at.and_then(|at| index.entries_mut().get_mut(at)) {
-                    (entry.stat, entry.id, entry.mode) = (stat, node.id, mode);
-                } else {
-                    index.dangerously_push_entry(stat, node.id, Flags::empty(), mode, name);
-                    // Later lookups need the order.
-                    index.sort_entries();
+    fn set_entries(&self, index: &mut State, edits: &BTreeMap<&str, Option<Node>>) {
+        let mut new = Vec::new();
+        for (path, node) in edits {
+            let at = index.entry_index_by_path_and_stage(BStr::new(path), Stage::Unconflicted);
+            match (node, at) {
+                (None, Some(at)) => drop(index.remove_entry_at_index(at)),
+                (None, None) => {}
+                (Some(node), Some(at)) => {
+                    let stat = self.stat_if_clean(path, node.id);
+                    if let Some(entry) = index.entries_mut().get_mut(at) {
+                        (entry.stat, entry.id, entry.mode) = (stat, node.id, Mode::from(node.mode));
+                    }
                 }
+                (Some(node), None) => new.push((path, node)),
             }
         }
-        Ok(())
+        // last and all at once: what is found above is found in an index that is in order
+        for (path, node) in new {
+            let (stat, mode) = (self.stat_if_clean(path, node.id), Mode::from(node.mode));
+            index.dangerously_push_entry(stat, node.id, Flags::empty(), mode, BStr::new(path));
+        }
+        index.sort_entries();
     }
 
     /// The file's times and size if its content is `id`; else zeros, which make git look for itself.
