@@ -123,7 +123,12 @@ pub(super) struct Seen {
 
 impl Steady {
     pub(super) fn new(at_once: usize, amount: Amount) -> Self {
-        let mut age = 0;
+        Self::older_than(0, at_once, amount)
+    }
+
+    /// The same with runs in the folders of days before `age` runs ago.
+    pub(super) fn older_than(age: usize, at_once: usize, amount: Amount) -> Self {
+        let mut age = age;
         let begin = Box::new(move || {
             age += 1;
             scratch::spread(age)

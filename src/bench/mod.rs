@@ -150,11 +150,14 @@ fn once(dir: &Path, options: &Options, say: &dyn Fn(&str)) -> Result<Vec<Figure>
         figures.extend(recovery::measure(&mut scratch, options, say)?);
         std::fs::remove_dir_all(&store).map_err(|e| Error::io("remove", &store, e))?;
     }
-    let mut scratch = Scratch::make(&store)?;
     if wanted(Part::Steps) {
+        // so are its ten thousands of runs, in the folders of a few days
+        let scratch = Scratch::make(&store)?;
         figures.extend(steps::measure(&scratch, &floor, options, say)?);
         figures.extend(steps::by_parts(&scratch, options, say)?);
+        std::fs::remove_dir_all(&store).map_err(|e| Error::io("remove", &store, e))?;
     }
+    let mut scratch = Scratch::make(&store)?;
     let mut first_cpu = None;
     let growing = wanted(Part::Commits) || wanted(Part::Start);
     for &size in options.sizes().iter().filter(|_| growing) {

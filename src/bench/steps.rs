@@ -23,7 +23,8 @@ pub(super) fn in_a_store_of(
     say: &dyn Fn(&str),
 ) -> Result<Vec<Figure>, Error> {
     say(&format!("steps, 16 at a time, in a store of {runs} runs"));
-    let mut load = Steady::new(16, Amount::Time(options.steps_time()));
+    // behind what the store holds: the days in which commits are measured keep their size
+    let mut load = Steady::older_than(runs, 16, Amount::Time(options.steps_time()));
     let stretch = Stretch::begin();
     load::serve(&scratch.store, Pace::Layer, &mut load)?;
     let (cost, seen) = (stretch.cost(), load.seen());

@@ -44,6 +44,8 @@ impl Driver {
         let horizon = self.clock.now() + REST;
         let mut rested = self.runs.ahead();
         rested.retain(|run| which == Which::All || self.rests(run, horizon));
+        // what waits the longest goes first, and lets go of the journal
+        rested.sort_by_key(|run| self.runs.get(run).and_then(|live| live.entry));
         let more = rested.len() > GROUP_MAX;
         rested.truncate(GROUP_MAX);
         self.resting = more;

@@ -1,8 +1,8 @@
 //! Writes the objects of one group as one pack: a few large files instead of thousands of tiny
 //! ones, a tenth of the disk, and two syncs for all of them.
 //!
-//! A tree or a growing file that follows an earlier version of itself in the same pack is written
-//! as a delta. Deltas never reach outside the pack.
+//! A tree or a growing file of which a later version is in the same pack is written as a delta of
+//! that. Deltas never reach outside the pack.
 
 use std::collections::HashMap;
 
@@ -15,9 +15,8 @@ use super::{
 };
 use crate::store::disk::{self, Temporary};
 
-/// How many deltas may follow each other. Git allows 50, but a reader pays for every one, and the
-/// folders at the end of the longest chains are those that the next commit reads first.
-const CHAIN_MAX: u32 = 16;
+/// How many deltas may follow each other, as in git's own packs: a reader pays for every one.
+const CHAIN_MAX: u32 = 50;
 
 /// The names of the objects to be packed, in order, each with the earlier version of itself.
 #[derive(Debug, Default)]
@@ -70,17 +69,26 @@ impl Repo {
     }
 }
 
+/// Compresses what is new. The newest version of a folder or file is whole, and each earlier one is what differs
+/// from the one after it: the next commit begins with the newest, and to leave a name out takes fewer
+/// bytes than to put it in.
 fn gathered(memory: &Storage, batch: Batch) -> gix::Result<PackBytes> {
     let mut pack = PackBytes::new();
+    for id in batch.commits {
+        if let Some((kind, bytes)) = memory.get(&id) {
+            pack.whole(id, *kind, bytes)?;
+        }
+    }
+    let next: HashMap<ObjectId, ObjectId> =
+        batch.contents.iter().filter_map(|(id, earlier)| Some(((*earlier)?, *id))).collect();
     // Place and length of the delta chain of each object that has been written.
     let mut written: HashMap<ObjectId, (Offset, u32)> = HashMap::new();
-    let commits = batch.commits.into_iter().map(|id| (id, None));
-    for (id, earlier) in commits.chain(batch.contents) {
+    for (id, _) in batch.contents.into_iter().rev() {
         let Some((kind, bytes)) = memory.get(&id) else { continue };
         if written.contains_key(&id) {
             continue;
         }
-        let base = earlier.and_then(|base| Some((*written.get(&base)?, memory.get(&base)?)));
+        let base = next.get(&id).and_then(|next| Some((*written.get(next)?, memory.get(next)?)));
         let mut place = None;
         if let Some(((at, chain), (_, base))) =
             base.filter(|((_, chain), (base_kind, _))| *chain < CHAIN_MAX && base_kind == kind)
