@@ -12,10 +12,10 @@ use crate::store::git::Repo;
 /// Groups of each size that are measured: enough for a mean, few enough for today's folder.
 const GROUPS: [(usize, usize); 3] = [(1, 32), (16, 16), (64, 6)];
 
-/// Measures commits in a store of `size` runs. `first_cpu`: milliseconds a commit in the smallest store.
+/// Measures commits in a store of `size` runs, in the folders of a `day` that is used for nothing else. `first_cpu`: milliseconds a commit in the smallest store.
 pub(super) fn measure(
     scratch: &Scratch,
-    size: usize,
+    (day, size): (usize, usize),
     first_cpu: &mut Option<f64>,
     say: &dyn Fn(&str),
 ) -> Result<Vec<Figure>, Error> {
@@ -26,7 +26,7 @@ pub(super) fn measure(
         let (mut wall, mut cpu, mut bytes) = (0.0, 0.0, 0);
         for n in 0..count {
             // each group of one hour: what ends together began together
-            let age = n * scratch::RUNS_A_DAY / 24 % (scratch::RUNS_A_DAY / 2);
+            let age = day * scratch::RUNS_A_DAY + n * scratch::RUNS_A_DAY / 24 % (scratch::RUNS_A_DAY / 2);
             let plans = (0..group).map(|_| scratch.finished(age)).collect::<Result<Vec<_>, _>>()?;
             let before = disk::bytes_below(&scratch.store.path(".git"))?;
             let stretch = Stretch::begin();

@@ -160,10 +160,10 @@ fn once(dir: &Path, options: &Options, say: &dyn Fn(&str)) -> Result<Vec<Figure>
     let mut scratch = Scratch::make(&store)?;
     let mut first_cpu = None;
     let growing = wanted(Part::Commits) || wanted(Part::Start);
-    for &size in options.sizes().iter().filter(|_| growing) {
+    for (day, &size) in options.sizes().iter().enumerate().filter(|_| growing) {
         scratch.fill(size, say)?;
         if wanted(Part::Commits) {
-            figures.extend(commits::measure(&scratch, size, &mut first_cpu, say)?);
+            figures.extend(commits::measure(&scratch, (day, size), &mut first_cpu, say)?);
         }
         if wanted(Part::Start) {
             figures.extend(start::measure(&scratch, size, options, say)?);
