@@ -40,6 +40,8 @@ pub(crate) struct Slot {
     attempt: u32,
     /// Attempts that a person gave beyond the bound, by saying that one did not happen.
     given: u32,
+    /// It has one of the places of `max_parallel`: from its start until it is over or a person is asked.
+    placed: bool,
     key: Option<String>,
     /// What was approved, or sent first.
     digest: Option<Digest>,
@@ -147,14 +149,19 @@ impl Slot {
             ("step.skipped", Phase::Pending) => Phase::Skipped,
             (_, phase) => return Err(format!("E1: `{}` is {phase:?}", meant.id)),
         };
+        self.placed = match next {
+            Phase::InFlight => true,
+            Phase::Retrying(..) => self.placed,
+            _ => false,
+        };
         self.phase = next;
         Ok(())
     }
 
-    /// Tells whether it counts against `max_parallel`. One that a person sent on does not: it gave its
-    /// place away when nobody knew what had become of it.
+    /// Tells whether it counts against `max_parallel`. One that a person sent on has to wait until another
+    /// one makes room: it gave its place up when nobody knew what had become of it.
     pub(crate) fn holds_a_place(&self) -> bool {
-        self.given == 0 && matches!(self.phase, Phase::InFlight | Phase::Retrying(..))
+        self.placed
     }
 
     /// What the operator is asked here, if anything is.

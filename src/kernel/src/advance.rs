@@ -119,10 +119,7 @@ impl<'a> Pass<'a> {
             }
             return;
         }
-        let mut free = match &plan.for_each {
-            Some(f) => f.max_parallel.saturating_sub(this.busy),
-            None => 1,
-        };
+        let mut free = state.room(index);
         // in the order of the list: what is due or was judged in any case, what wants to begin while there is room
         let mut must: Vec<usize> = self.due.remove(&index).unwrap_or_default();
         must.extend(&this.judge);
@@ -139,6 +136,10 @@ impl<'a> Pass<'a> {
             };
             let Some(next) = next else { break };
             let slot = &this.slots[next];
+            let goes_on = matches!(slot.phase, Phase::Retrying { .. } | Phase::Paused { .. });
+            if goes_on && free == 0 && !slot.takes_place() {
+                continue;
+            }
             let before = self.events.len();
             self.slot((index, next), plan, slot);
             let begun = |e: &Event| matches!(e.body, Body::AttemptStarted(_) | Body::LeaseAsked(_));

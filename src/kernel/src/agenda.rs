@@ -29,12 +29,13 @@ pub(crate) struct Agenda {
 }
 
 impl Agenda {
-    pub(crate) fn is_at_rest(&self, horizon: Timestamp) -> bool {
-        self.awake == 0 && self.near.first().is_none_or(|(at, _)| *at > horizon)
+    /// `counts`: whether time alone lets a slot go on.
+    pub(crate) fn is_at_rest(&self, horizon: Timestamp, counts: impl Fn(At) -> bool) -> bool {
+        self.awake == 0 && self.near.iter().find(|(_, at)| counts(*at)).is_none_or(|(due, _)| *due > horizon)
     }
 
-    pub(crate) fn next(&self) -> Option<Timestamp> {
-        self.times.first().map(|(at, _)| *at)
+    pub(crate) fn next(&self, counts: impl Fn(At) -> bool) -> Option<Timestamp> {
+        self.times.iter().find(|(_, at)| counts(*at)).map(|(due, _)| *due)
     }
 
     /// The slots whose time has come.

@@ -282,7 +282,8 @@ fn evolve_slot(plan: &PlanStep, slot: &mut Slot, event: &Event) {
         Body::ProbeStarted(_) | Body::ProbeFailed(_) => return Probing::evolve(slot, event),
         Body::LeaseAsked(asked) => {
             slot.lease = Some(Lease::asked(asked, event.at));
-            Phase::Queued { approved: slot.phase == Phase::Approved }
+            // what failed was approved before, if it had to be
+            Phase::Queued { approved: matches!(slot.phase, Phase::Approved | Phase::Failed) }
         }
         Body::LeaseGranted(_) => {
             Lease::grant(&mut slot.lease, event.at);
@@ -324,4 +325,5 @@ fn evolve_slot(plan: &PlanStep, slot: &mut Slot, event: &Event) {
         }
         _ => return,
     };
+    slot.placed = slot.phase.places().unwrap_or(slot.placed);
 }

@@ -14,7 +14,14 @@ use cairn_store_layout::{
 use jiff::Timestamp;
 
 use crate::{
-    agenda::Agenda, expr::Value, lease::Lease, plan::Plan, probe::Probing, reuse::Reuse, scope::Known, signal::Signals,
+    agenda::{Agenda, At},
+    expr::Value,
+    lease::Lease,
+    plan::Plan,
+    probe::Probing,
+    reuse::Reuse,
+    scope::Known,
+    signal::Signals,
     undo::Completed,
 };
 
@@ -166,6 +173,8 @@ pub(crate) struct Slot {
     pub(crate) lease: Option<Lease>,
     /// The probe of its latest attempt.
     pub(crate) probe: Option<Probing>,
+    /// It has one of the places of `max_parallel`.
+    pub(crate) placed: bool,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -227,12 +236,14 @@ impl Phase {
         matches!(self, Self::Done | Self::Failed | Self::Skipped)
     }
 
-    /// Takes a place of `max_parallel`: a pause keeps the place of what it is a pause of.
-    pub(crate) fn is_busy(&self) -> bool {
-        matches!(
-            self,
-            Self::InFlight { .. } | Self::Retrying { .. } | Self::Judged | Self::Paused { .. } | Self::Queued { .. }
-        )
+    /// Whether a slot that comes here has one of the places of `max_parallel`; nothing: as before. A pause
+    /// keeps the place of what it is a pause of, and a question to a person gives it up.
+    pub(crate) fn places(&self) -> Option<bool> {
+        match self {
+            Self::InFlight { .. } | Self::Queued { .. } => Some(true),
+            Self::Retrying { .. } | Self::Judged | Self::Paused { .. } => None,
+            _ => Some(false),
+        }
     }
 
     /// When time alone changes it, and whether a run that waits for that moment alone is at rest until
@@ -266,12 +277,13 @@ impl Slot {
             begun: None,
             lease: None,
             probe: None,
+            placed: false,
         }
     }
 
     /// Tells whether it takes one of the places of `max_parallel`: its turn, waited for or come, keeps the place.
     pub(crate) fn takes_place(&self) -> bool {
-        self.phase.is_busy() || (self.lease.is_some() && !self.phase.is_over())
+        self.placed || (self.lease.is_some() && !self.phase.is_over())
     }
 
     /// Tells whether a probe is under way.
@@ -378,7 +390,7 @@ impl State {
             return true;
         }
         let undo = self.undoing().is_none_or(|undo| undo.is_at_rest(horizon));
-        undo && self.agenda.is_at_rest(horizon)
+        undo && self.agenda.is_at_rest(horizon, |at| !self.lacks_room(at))
     }
 
     /// The next moment at which time alone changes something.
@@ -388,7 +400,7 @@ impl State {
             return None;
         }
         // while it waits for what is under way to come back, nothing else has a time
-        let own = if self.is_draining() { None } else { self.agenda.next() };
+        let own = if self.is_draining() { None } else { self.agenda.next(|at| !self.lacks_room(at)) };
         let undo = self.undoing().and_then(Completed::due);
         [own, undo, self.deadline()].into_iter().flatten().min()
     }
@@ -421,6 +433,19 @@ impl State {
     /// Tells whether every step that is not of `finally` is over.
     pub(crate) fn is_main_over(&self) -> bool {
         self.steps[..self.plan.main].iter().all(|step| step.over.is_some())
+    }
+
+    /// How many more iterations of a list may be under way.
+    pub(crate) fn room(&self, step: usize) -> usize {
+        let most = self.plan.steps[step].for_each.as_ref().map_or(1, |list| list.max_parallel);
+        most.saturating_sub(self.steps[step].busy)
+    }
+
+    /// Tells whether a slot would go on by time alone, and has to wait until another one gives up its place.
+    pub(crate) fn lacks_room(&self, (step, slot): At) -> bool {
+        let goes_on = |slot: &Slot| matches!(slot.phase, Phase::Retrying { .. } | Phase::Paused { .. });
+        let slot = &self.steps[step].slots[slot];
+        goes_on(slot) && !slot.takes_place() && self.room(step) == 0
     }
 
     pub(crate) fn slots(&self) -> impl Iterator<Item = (usize, &Slot)> {

@@ -209,6 +209,12 @@ fn nothing_begins_before_its_turn_and_only_what_is_lost_is_looked_for() {
     assert_eq!(found(&lines(&bodies)), [("out_of_turn", Some(5))]);
     bodies[3] = LeaseGranted {}.into();
     assert_eq!(found(&lines(&bodies)), [("bad_order", Some(4))], "nobody asked");
+    let mut bodies = history();
+    bodies.splice(3..3, [asked(), LeaseGranted {}.into()]);
+    bodies.splice(7..7, [asked(), LeaseGranted {}.into()]);
+    assert_eq!(found(&lines(&bodies)), [], "its share went with the attempt");
+    bodies.remove(6);
+    assert_eq!(found(&lines(&bodies)), [("bad_order", Some(7))], "it has its turn still");
 
     let probe = |purpose, class| {
         let effect = EffectContent { purpose, class, ..effect("hello") };

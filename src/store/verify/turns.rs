@@ -12,7 +12,9 @@ impl Checker<'_> {
         if asked.concurrency.is_none() && asked.rate.is_none() {
             self.finding("bad_order", "a turn is asked for, and nothing to wait for is named");
         }
-        if self.state.turns.insert(slot, false).is_some() {
+        // a share goes with a failure; whoever is tried again after it asks again
+        let over = self.state.attempts.get(&slot).is_some_and(|attempt| attempt.phase == Phase::Over);
+        if self.state.turns.insert(slot, false).is_some_and(|granted| !granted || !over) {
             self.finding("bad_order", "a turn is asked for twice");
         }
     }

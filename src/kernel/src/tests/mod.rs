@@ -7,6 +7,7 @@ mod crash;
 mod ending;
 mod failing;
 mod replay;
+mod room;
 mod rounds;
 mod run;
 mod schedule;
