@@ -10,6 +10,7 @@ use cairn_kernel::{Child, Command, DEPTH_MAX, Outcome};
 use cairn_store_layout::{
     RunId,
     event::{FailureClass, Parent, Usage},
+    money::Usd,
     paths,
     payload::Purpose,
     view::{RunStatus, RunView},
@@ -92,7 +93,7 @@ impl Driver {
             }
             Err((code, message)) => {
                 let message = format!("the run of `{}` could not be started: {message}", child.workflow);
-                self.answer(outcome_of(child, failed(code, message)))
+                self.answer(outcome_of(child, failed(code, message, Usage::default())))
             }
         }
     }
@@ -232,27 +233,134 @@ fn outcome(view: &RunView) -> Option<Outcome> {
         let why: String = why.chars().take(MESSAGE_CHARS_MAX).collect();
         format!("run {} of `{}`: {why}", view.run.short(), view.workflow)
     };
+    // a run costs what it and the runs that it started cost; a sum over runs takes those without a parent
+    let cost = view.cost();
+    let usage = Usage { cost_usd: (cost != Usd::default()).then(|| cost.to_string()), ..Usage::default() };
     Some(match view.end? {
         RunStatus::Succeeded => Outcome::Succeeded {
             output: view.output.clone().unwrap_or_default(),
-            usage: Usage::default(),
+            usage,
             artifacts: Vec::new(),
             files: Vec::new(),
             passages: Vec::new(),
         },
-        RunStatus::Failed => failed("child_failed", message()),
-        RunStatus::Canceled => failed("child_canceled", message()),
+        RunStatus::Failed => failed("child_failed", message(), usage),
+        RunStatus::Canceled => failed("child_canceled", message(), usage),
         RunStatus::Running | RunStatus::Waiting => return None,
     })
 }
 
-fn failed(code: &str, message: String) -> Outcome {
+fn failed(code: &str, message: String, usage: Usage) -> Outcome {
     Outcome::Failed {
         class: FailureClass::Hard,
         code: code.to_owned(),
         message,
-        usage: Usage::default(),
+        usage,
         artifacts: Vec::new(),
         retry_after: None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use cairn_store_layout::{
+        MachineId, StepId,
+        event::{AttemptFailed, AttemptStarted, AttemptSucceeded, Body, Event, RunCanceled, RunFailed, RunSucceeded},
+        event::{PlannedStep, RunStarted},
+        payload::{EffectClass, EffectContent, Request},
+        record::Record,
+    };
+    use serde_json::json;
+
+    use super::*;
+
+    /// A run of one step that was tried twice, for money each time, and then ended so.
+    fn ended(end: Option<Body>) -> RunView {
+        let (run, step) = (RunId::new("01kaxw00000000000000000000").unwrap(), StepId::new("a").unwrap());
+        let effect = EffectContent {
+            run: run.clone(),
+            step: step.clone(),
+            iteration: None,
+            ordinal: 0,
+            purpose: Purpose::Step,
+            definition: "d".to_owned(),
+            pin: None,
+            class: EffectClass::None,
+            request: Request::Run { argv: vec!["x".to_owned()], stdin: None, schema: None },
+        };
+        let start = RunStarted {
+            run,
+            workflow: "w".to_owned(),
+            definition: "d".to_owned(),
+            pins: BTreeMap::new(),
+            input: json!({}),
+            trigger: "workflow".to_owned(),
+            by: "jo".to_owned(),
+            machine: MachineId::new("mabcdefghi").unwrap(),
+            steps: vec![PlannedStep {
+                id: step.clone(),
+                does: "run".to_owned(),
+                what: None,
+                needs: Vec::new(),
+                finally: false,
+            }],
+            parent: None,
+            origin: None,
+            fired: None,
+        };
+        let begun = AttemptStarted { key: effect.key(), digest: effect.digest(), effect };
+        let cost = |usd: &str| Usage { cost_usd: Some(usd.to_owned()), ..Usage::default() };
+        let busy = AttemptFailed {
+            class: FailureClass::Soft,
+            code: "busy".to_owned(),
+            message: "no".to_owned(),
+            retry_at: Some(Timestamp::UNIX_EPOCH),
+            usage: cost("0.02"),
+            artifacts: Vec::new(),
+            settled_by: None,
+            then: None,
+        };
+        let done = AttemptSucceeded {
+            output: json!(1),
+            usage: cost("0.031"),
+            artifacts: Vec::new(),
+            files: Vec::new(),
+            settled_by: None,
+            cached_from: None,
+        };
+        let steps: [(Option<u32>, Body); 5] = [
+            (None, start.into()),
+            (Some(1), begun.clone().into()),
+            (Some(1), busy.into()),
+            (Some(2), begun.into()),
+            (Some(2), done.into()),
+        ];
+        let mut view = None;
+        for (n, (attempt, body)) in (0..).zip(steps.into_iter().chain(end.map(|end| (None, end)))) {
+            let step = attempt.map(|_| step.clone());
+            let event = Event { at: Timestamp::UNIX_EPOCH, step, iteration: None, attempt, cause: None, body };
+            let record = Record { n, event };
+            match &mut view {
+                None => view = RunView::begin(&record),
+                Some(view) => view.apply(&record),
+            }
+        }
+        view.expect("a start")
+    }
+
+    #[test]
+    fn what_a_child_cost_is_told_to_its_parent_however_it_ends() {
+        let failed = RunFailed { steps: Vec::new(), message: "no".to_owned() };
+        let ends: [Body; 3] = [
+            RunSucceeded { output: json!(null) }.into(),
+            failed.into(),
+            RunCanceled { by: "jo".to_owned(), reason: None }.into(),
+        ];
+        for end in ends {
+            let told = outcome(&ended(Some(end))).expect("it ended");
+            let (Outcome::Succeeded { usage, .. } | Outcome::Failed { usage, .. }) = told else { panic!("{told:?}") };
+            assert_eq!(usage.cost_usd.as_deref(), Some("0.051"));
+        }
+        assert_eq!(outcome(&ended(None)), None, "it goes on");
     }
 }
