@@ -125,8 +125,8 @@ impl Driver {
     /// all that it asks for.
     pub(super) fn adopt_run(&mut self, cause: Option<&CommandId>, by: &str, run: &RunId) -> Result<bool, DriverError> {
         let Some(mut live) = self.fenced.remove(run) else { return Ok(false) };
-        let adopted =
-            RunAdopted { machine: self.machine.clone(), from: live.state.machine().clone(), by: by.to_owned() };
+        let (machine, from) = (self.machine.clone(), live.state.machine().clone());
+        let adopted = RunAdopted { machine, from, by: by.to_owned(), asks_again: true };
         let at = self.clock.now();
         let event =
             Event { at, step: None, iteration: None, attempt: None, cause: cause.cloned(), body: adopted.into() };

@@ -73,6 +73,38 @@ fn a_restored_snapshot_is_noticed_and_what_it_forgot_is_not_done_again_unasked()
     assert_eq!(bench.verified(), [""; 0]);
 }
 
+/// An approval that lies in the inbox of the backup is of a time that nobody knows any more: the letter may have
+/// gone, and the operator may have decided otherwise since.
+#[test]
+fn what_was_waiting_for_approval_is_asked_again_when_the_run_is_adopted() {
+    let bench = Bench::with(
+        "[[step]]\nid = \"letter\"\ncall = \"file.write\"\nwith = { path = \"sent/x\", text = \"hello\" }\napprove = \"always\"\n",
+    );
+    let run = bench.start("w", json!({}));
+    bench.serve();
+    let before = bench.open_of(&run);
+    let copy = snapshot(&bench);
+    bench.approve(&before);
+    bench.serve();
+    assert_eq!(bench.status(&run), RunStatus::Succeeded);
+    restore(&bench, &copy);
+    bench.serve();
+    let now = identity::ensure(&bench.store).expect("an id");
+    let bench = Bench::at(bench.store.clone(), now).keeping(bench);
+    bench.submit(Verb::RunAdopt { run: run.clone() });
+    bench.approve(&before);
+    bench.serve();
+    assert_eq!(bench.status(&run), RunStatus::Waiting, "{:?}", bench.kinds(&run));
+    assert!(bench.log().contains("\"code\":\"already_decided\""), "{}", bench.log());
+    let again = bench.open_of(&run);
+    assert_eq!(again.digest, before.digest);
+    assert!(again.why.as_deref().is_some_and(|why| why.contains("adopted")), "{again:?}");
+    bench.approve(&again);
+    bench.serve();
+    assert_eq!(bench.status(&run), RunStatus::Succeeded);
+    assert_eq!(bench.verified(), [""; 0]);
+}
+
 #[test]
 fn a_store_that_only_lost_a_journal_with_nothing_in_it_is_the_same_store() {
     let bench = Bench::with(TWO);

@@ -15,7 +15,8 @@ use crate::store::inbox;
 ///
 /// After a store was restored from an older state, or a damaged journal was accepted, its unfinished runs
 /// wait: what they did since is not known, so it could be done a second time. Look at the run and at the
-/// other side first. Effects that the run still knows of keep their idempotency keys.
+/// other side first. Effects that the run still knows of keep their idempotency keys; what waited for your
+/// approval is asked again, and approvals of before are refused.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  cairn run adopt 7k2m9q\n  cairn run cancel 7k2m9q      (end it instead)")]
 pub struct Adopt {

@@ -15,7 +15,7 @@ use jiff::Timestamp;
 
 use crate::{
     advance::{Pass, moment, truth},
-    expr::{ExprError, Template, Value, to_json},
+    expr::{ExprError, Value, to_json},
     gates::About,
     plan::{Action, PlanApprove, PlanForEach, PlanStep},
     scope::Scope,
@@ -147,15 +147,14 @@ impl Pass<'_> {
         approve: &PlanApprove,
         effect: EffectContent,
     ) -> Result<(), ExprError> {
-        let text = |t: &Option<Template>| t.as_ref().map(|t| t.text(scope).map(|s| brief(&s, 2_000))).transpose();
-        let summary = text(&approve.summary)?.unwrap_or_else(|| effect.request.name());
+        let summary = approve.summary(scope)?.unwrap_or_else(|| effect.request.name());
         let body = GateOpened {
             gate: About::Effect(effect.ordinal).gate(&self.state.run, &plan.id, key),
             digest: effect.digest(),
             class: plan.spec.class,
             effect,
             summary,
-            why: text(&approve.why)?,
+            why: approve.why(scope)?,
             evidence: approve.evidence.as_ref().map(|e| to_json(&e.eval(scope)?)).transpose()?,
             expires: approve.expires.map(|span| self.ctx.now + span.0),
         };

@@ -195,6 +195,11 @@ impl<'a> Pass<'a> {
                     }
                 }
             }
+            Phase::Reopening => {
+                if let Err(error) = self.reopen(at.0, plan, slot) {
+                    self.fail(plan, key, &error);
+                }
+            }
             Phase::Unknown { attempt, .. } => self.probe(at.0, plan, slot, *attempt),
             Phase::Retrying { at, .. } if now >= *at => {
                 if let Some(effect) = slot.effect.clone() {

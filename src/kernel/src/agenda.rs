@@ -64,7 +64,7 @@ impl State {
             // whoever has had its turn has its place too
             Phase::Pending | Phase::Approved if slot.lease.is_some() => set(&mut this.judge, index, add),
             Phase::Pending | Phase::Approved => set(&mut this.want, index, add),
-            Phase::Judged => set(&mut this.judge, index, add),
+            Phase::Judged | Phase::Reopening => set(&mut this.judge, index, add),
             Phase::Unknown { .. } if slot.probe.is_none() && self.plan.steps[step].probe.is_some() => {
                 set(&mut this.judge, index, add);
             }

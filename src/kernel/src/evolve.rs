@@ -37,7 +37,12 @@ pub fn evolve(state: &mut State, event: &Event) {
                 reason: stop.reason.clone(),
             });
         }
-        Body::RunAdopted(adopted) => state.machine = adopted.machine.clone(),
+        Body::RunAdopted(adopted) => {
+            state.machine = adopted.machine.clone();
+            if adopted.asks_again {
+                state.distrust();
+            }
+        }
         Body::SignalReceived(signal) => state.signals.received(signal),
         Body::LeaseAsked(asked) if event.step.is_none() => state.lease = Some(Lease::asked(asked, event.at)),
         Body::LeaseGranted(_) if event.step.is_none() => Lease::grant(&mut state.lease, event.at),

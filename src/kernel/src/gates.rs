@@ -13,6 +13,13 @@ pub(crate) enum About {
     Failure(u32),
     /// What became of this attempt to take it back.
     Undo(u32),
+    /// Whether its `ordinal`-th effect may happen, asked anew after the run was adopted for the n-th time.
+    Again {
+        /// Counted from 1.
+        adopted: u32,
+        /// As of the effect.
+        ordinal: u32,
+    },
 }
 
 impl About {
@@ -25,6 +32,7 @@ impl About {
             Self::Effect(ordinal) => 1 << 28 | ordinal,
             Self::Failure(attempt) => 2 << 28 | attempt,
             Self::Undo(attempt) => 3 << 28 | attempt,
+            Self::Again { adopted, ordinal } => 4 << 28 | adopted.min(255) << 20 | ordinal,
         };
         GateId::derive(run, step, iteration, round)
     }

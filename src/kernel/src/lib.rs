@@ -7,6 +7,7 @@
 //! driver, replay, tests and the simulator can all run the same kernel and get the same answer.
 
 mod act;
+mod adopt;
 mod advance;
 mod again;
 mod agenda;

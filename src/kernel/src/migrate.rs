@@ -105,6 +105,7 @@ impl State {
         state.signals = self.signals.clone();
         state.signals.look_again();
         state.requests.clone_from(&self.requests);
+        state.adopted = self.adopted;
         before.follow(plan);
         state
     }

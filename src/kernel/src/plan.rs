@@ -8,10 +8,18 @@ use cairn_store_layout::{
     definition::{Bundle, Field, Join, OnClass, OnFailure, Problem, Retry},
     event::PlannedStep,
     payload::EffectClass,
+    text::brief,
     time::Span,
 };
 
-use crate::{compile::Compiler, expr::Template, lease::PlanLease, probe::PlanProbe, tree::Tree, trigger::PlanTrigger};
+use crate::{
+    compile::Compiler,
+    expr::{ExprError, Template, Value},
+    lease::PlanLease,
+    probe::PlanProbe,
+    tree::Tree,
+    trigger::PlanTrigger,
+};
 
 /// What a run follows.
 #[derive(Debug)]
@@ -101,6 +109,18 @@ pub(crate) struct PlanApprove {
     pub(crate) why: Option<Template>,
     pub(crate) evidence: Option<Tree>,
     pub(crate) expires: Option<Span>,
+}
+
+impl PlanApprove {
+    /// What the Inbox says in a line.
+    pub(crate) fn summary(&self, scope: &Value) -> Result<Option<String>, ExprError> {
+        self.summary.as_ref().map(|text| text.text(scope).map(|text| brief(&text, 2_000))).transpose()
+    }
+
+    /// Why it is to be done.
+    pub(crate) fn why(&self, scope: &Value) -> Result<Option<String>, ExprError> {
+        self.why.as_ref().map(|text| text.text(scope).map(|text| brief(&text, 2_000))).transpose()
+    }
 }
 
 /// How an effect is taken back.

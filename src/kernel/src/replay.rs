@@ -226,7 +226,7 @@ fn causes(state: &State, batch: &[Event]) -> Vec<(Command, u64)> {
             all.push((Command::Grant { step }, 0));
         }
         Body::ProbeFailed(e) => all.extend(reported(outcome, Outcome::Unknown { message: e.message.clone() }, 0)),
-        Body::AttemptStarted(_) if first.cause.is_some() => {
+        Body::AttemptStarted(_) | Body::LeaseAsked(_) if first.cause.is_some() => {
             all.push((Command::Resume, 0));
             all.push((Command::Retry { step: None, iteration: None }, 0));
             all.push((Command::Retry { step: first.step.clone(), iteration: None }, 0));

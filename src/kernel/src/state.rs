@@ -60,6 +60,8 @@ pub struct State {
     pub(crate) used: BTreeMap<(StepId, Option<String>), u32>,
     /// The share of the workflow's `concurrency`, once it was asked for.
     pub(crate) lease: Option<Lease>,
+    /// How often it was taken over without its whole past.
+    pub(crate) adopted: u32,
 }
 
 /// How a run ended.
@@ -186,6 +188,8 @@ pub(crate) enum Phase {
         expires: Option<Timestamp>,
     },
     Approved,
+    /// Its gate is to be opened again.
+    Reopening,
     /// Waits for its turn; `approved`: its gate is behind it.
     Queued {
         approved: bool,
@@ -301,7 +305,7 @@ impl Slot {
     /// nothing but its child runs is at rest.
     pub(crate) fn keeps_awake(&self) -> bool {
         match self.phase {
-            Phase::Approved | Phase::Judged => true,
+            Phase::Approved | Phase::Reopening | Phase::Judged => true,
             Phase::InFlight { .. } => !self.awaits_child(),
             _ => self.is_probing(),
         }
@@ -343,6 +347,7 @@ impl State {
             as_of: start.origin.as_ref().and_then(|origin| origin.as_of),
             used: BTreeMap::new(),
             lease: None,
+            adopted: 0,
         }
     }
 

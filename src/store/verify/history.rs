@@ -77,6 +77,8 @@ pub(super) struct State {
     requests: BTreeMap<GateId, Request>,
     /// Slots that stand behind a gate: the digest that was approved, once it was.
     gated: BTreeMap<Slot, Option<Digest>>,
+    /// The latest gate of each.
+    gates: BTreeMap<Slot, GateId>,
     pub(super) attempts: BTreeMap<Slot, Attempt>,
     iterations: BTreeMap<StepId, BTreeSet<String>>,
     /// Slots that asked for their turn, and the run itself: whether it has come.
@@ -171,6 +173,7 @@ impl Checker<'_> {
                 if self.state.requests.insert(gate.gate.clone(), request).is_some() {
                     self.finding("bad_order", format!("gate {} is opened twice", gate.gate));
                 }
+                self.state.gates.insert(slot.clone(), gate.gate.clone());
                 self.state.gated.insert(slot, None);
             }
             Body::GateEdited(edit) => {
@@ -241,6 +244,7 @@ impl Checker<'_> {
             Body::UndoSucceeded(done) => self.artifacts(&done.artifacts),
             Body::UndoFailed(failed) => self.artifacts(&failed.artifacts),
             Body::UndoUnknown(unknown) => self.asked(&unknown.gate, None),
+            Body::RunAdopted(adopted) if adopted.asks_again => self.distrusted(),
             // everything begins again under the new plan, but the numbers of requests
             Body::RunMigrated(_) => {
                 let open = self.state.requests.values().any(|request| request.open);
@@ -314,6 +318,19 @@ impl Checker<'_> {
             self.finding("bad_order", format!("attempt {number} follows attempt {before}"));
         }
         self.state.attempts.insert(slot.clone(), Attempt { number, phase: Phase::InFlight });
+    }
+
+    /// What was approved and not used counts no longer, and what waits is asked again.
+    fn distrusted(&mut self) {
+        let State { gated, gates, attempts, requests, .. } = &mut self.state;
+        for (slot, approved) in gated.iter_mut() {
+            if let Some(request) = gates.get(slot).and_then(|gate| requests.get_mut(gate)) {
+                request.open = false;
+            }
+            if !attempts.contains_key(slot) {
+                *approved = None;
+            }
+        }
     }
 
     /// The question what became of an attempt is answered by its outcome.

@@ -199,6 +199,33 @@ fn damage_around_the_histories_is_named() {
 }
 
 #[test]
+fn what_was_approved_before_the_run_was_adopted_counts_no_longer() {
+    let adopted = cairn_store_layout::event::RunAdopted {
+        machine: MachineId::new("m111111111").unwrap(),
+        from: MachineId::new("m000000000").unwrap(),
+        by: "jo".to_owned(),
+        asks_again: true,
+    };
+    let mut bodies = history();
+    bodies.insert(3, adopted.clone().into());
+    assert_eq!(found(&lines(&bodies)), [("not_approved", Some(5))]);
+    bodies.swap(2, 3);
+    assert!(found(&lines(&bodies)).contains(&("bad_order", Some(4))), "its gate is closed");
+
+    let (mut opened, mut approved) = (bodies[1].clone(), bodies[3].clone());
+    let again = GateId::derive(&run(), &step(), None, 7);
+    if let (Body::GateOpened(opened), Body::GateApproved(approved)) = (&mut opened, &mut approved) {
+        (opened.gate, approved.gate) = (again.clone(), again);
+    }
+    bodies.splice(3..4, [opened, approved]);
+    assert_eq!(found(&lines(&bodies)), []);
+    let earlier = Body::from(cairn_store_layout::event::RunAdopted { asks_again: false, ..adopted });
+    let mut bodies = history();
+    bodies.insert(3, earlier);
+    assert_eq!(found(&lines(&bodies)), [], "an earlier build asked nothing again");
+}
+
+#[test]
 fn nothing_begins_before_its_turn_and_only_what_is_lost_is_looked_for() {
     use cairn_store_layout::event::{AttemptUnknown, LeaseAsked, LeaseGranted, ProbeFailed, ProbeStarted, Share};
     let asked = || Body::from(LeaseAsked { concurrency: Some(Share { key: "k".to_owned(), max: 1 }), rate: None });

@@ -111,7 +111,8 @@ pub struct PlannedStep {
     pub finally: bool,
 }
 
-/// No state changes; the run belongs to `machine` from here on, which alone may add to its history.
+/// The run belongs to `machine` from here on, which alone may add to its history. With `asks_again` every gate
+/// that waits, or was approved and not used, leaves waiting and is to be opened again; nothing else changes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RunAdopted {
     /// The machine that owns it now.
@@ -120,6 +121,9 @@ pub struct RunAdopted {
     pub from: MachineId,
     /// Who decided it.
     pub by: String,
+    /// What was decided since is not known, so nothing that was approved or asked before counts.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub asks_again: bool,
 }
 
 /// Leaves: running. Reaches: succeeded (final).

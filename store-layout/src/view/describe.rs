@@ -131,7 +131,10 @@ pub fn describe(event: &Event) -> String {
             format!("{} was damaged ({}) and names {} again{lost}", e.branch, e.found, e.commit)
         }
         Body::MachineRetired(e) => format!("machine {} is retired: {}", e.was, e.message),
-        Body::RunAdopted(e) => format!("adopted from machine {} by {}; it belongs to {} now", e.from, e.by, e.machine),
+        Body::RunAdopted(e) => {
+            let again = if e.asks_again { "; what waits for approval is asked again" } else { "" };
+            format!("adopted from machine {} by {}; it belongs to {} now{again}", e.from, e.by, e.machine)
+        }
         Body::Unknown { kind, v, .. } => format!("unknown kind `{kind}` v{v}, kept as it is"),
     }
 }

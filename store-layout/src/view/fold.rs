@@ -116,7 +116,13 @@ impl RunView {
                 let reason = end.reason.as_deref().map_or(String::new(), |r| format!(": {r}"));
                 self.message = Some(format!("canceled by {}{reason}", end.by));
             }
-            Body::RunAdopted(adopted) => self.machine = adopted.machine.clone(),
+            Body::RunAdopted(adopted) => {
+                self.machine = adopted.machine.clone();
+                let gates = self.requests.iter_mut().filter(|item| matches!(item.kind, ItemKind::Gate(_)));
+                for item in gates.filter(|item| adopted.asks_again && item.is_open()) {
+                    item.state = ItemState::Withdrawn { at };
+                }
+            }
             Body::RunStopping(stop) => self.stopping = Some(stop.message.clone()),
             Body::PassageRemembered(_) => self.remembered += 1,
             Body::RunMigrated(moved) => {

@@ -65,7 +65,7 @@ fn again(bench: &Bench) -> Perform {
     }
 }
 
-fn replays(bench: &Bench) {
+pub(super) fn replays(bench: &Bench) {
     assert_eq!(format!("{:?}", bench.replayed().steps), format!("{:?}", bench.state.steps));
     assert_eq!(bench.replayed().leases(), bench.state.leases());
 }

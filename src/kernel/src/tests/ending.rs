@@ -251,7 +251,8 @@ fn a_finally_step_that_fails_is_seen_and_hides_nothing() {
 fn a_deadline_ends_what_is_under_way() {
     let text = format!("deadline = \"2h\"\n{SAGA}{LAST}");
     let mut bench = booked(&text);
-    assert_eq!(bench.state.next_deadline(), Some(bench.now + jiff::SignedDuration::from_hours(2)));
+    let begun: jiff::Timestamp = super::T0.parse().expect("a moment");
+    assert_eq!(bench.state.next_deadline(), Some(begun + jiff::SignedDuration::from_hours(2)));
     let events = bench.later(7_200);
     assert_eq!(react(&bench.state, &events[0]), vec![Effect::Abort(bench.state.run().clone())]);
     let told = bench.told();

@@ -1,6 +1,7 @@
 //! Tables of facts: what was recorded, what is asked, what follows.
 
 mod across;
+mod adopting;
 mod again;
 mod compile;
 mod crash;
@@ -140,6 +141,7 @@ impl Bench {
         attempt: u32,
         outcome: Outcome,
     ) -> Result<Vec<Event>, crate::Refusal> {
+        self.tick();
         self.ask(&Command::Report {
             step: step.parse().expect("a step id"),
             iteration: iteration.map(str::to_owned),
@@ -171,6 +173,13 @@ impl Bench {
             crate::evolve(&mut state, event);
         }
         state
+    }
+
+    /// Decides the whole history again, which must have been answered a moment at a time.
+    #[track_caller]
+    pub(super) fn redecided(&self) {
+        let replayed = again::replayed(self, &self.history);
+        assert!(replayed.is_same(), "{:?}\n{}", replayed.difference.map(|d| d.words()), self.told());
     }
 
     pub(super) fn performs(&self) -> usize {

@@ -77,6 +77,7 @@ fn what_was_settled_as_not_done_waits_for_room() {
     carry_on(&mut bench);
     assert_eq!(bench.state.end(), Some(End::Succeeded));
     assert_eq!(bench.replayed().end(), Some(End::Succeeded));
+    bench.redecided();
 }
 
 #[test]
@@ -90,6 +91,7 @@ fn what_a_person_retries_or_supplies_waits_for_room() {
         assert_eq!(bench.state.next_deadline(), None);
         carry_on(&mut bench);
         assert_eq!(bench.state.end(), Some(End::Succeeded));
+        bench.redecided();
     }
 }
 
@@ -120,6 +122,7 @@ fn what_failed_asks_for_its_turn_again_and_not_for_its_approval() {
     let mut bench = Bench::new(&format!("on_failure = \"continue\"\n{text}"), nothing());
     let grant = |bench: &mut Bench, key: &str| {
         let step = Some(("a".parse().expect("a step id"), Some(key.to_owned())));
+        bench.tick();
         bench.ask(&Command::Grant { step }).expect("it waits for its turn");
     };
     grant(&mut bench, "0");
@@ -133,5 +136,7 @@ fn what_failed_asks_for_its_turn_again_and_not_for_its_approval() {
     assert!(under_way(&bench).is_empty(), "its share is another one's: {}", bench.told());
     grant(&mut bench, "0");
     assert_eq!(under_way(&bench), ["0"]);
+    super::across::replays(&bench);
+    bench.redecided();
     bench.report("a", Some("0"), 2, succeeded(json!(1))).expect("under way");
 }
