@@ -86,6 +86,10 @@ impl Driver {
         if self.store.path(&paths::run(&child.run)).exists() {
             return self.found(child);
         }
+        if self.runs.get(&child.of).is_some_and(|live| live.state.gives_up(&parent_of(child, 0)).is_some()) {
+            let message = format!("the run stopped before that of `{}` had begun", child.workflow);
+            return self.answer(outcome_of(child, failed("child_canceled", message, Usage::default())));
+        }
         match self.begin_child(child)? {
             Ok(()) => {
                 self.families.add(&child.of, &child.run);
@@ -112,13 +116,7 @@ impl Driver {
             Err(PinError::Git(error)) => return Err(error.into()),
             Err(error) => return Ok(Err(("child_definition", error.to_string()))),
         };
-        let parent = Parent {
-            run: child.of.clone(),
-            step: child.step.clone(),
-            iteration: child.iteration.clone(),
-            attempt: child.attempt,
-            depth,
-        };
+        let parent = parent_of(child, depth);
         self.begin_run(Begin {
             run: child.run.clone(),
             follows: Follows { workflow: child.workflow.clone(), pins, pinned },
@@ -154,7 +152,7 @@ impl Driver {
                 self.tell_parent(&child)?;
             } else if let Some(parent) = self.families.moved.pop_first() {
                 for child in self.families.of(&parent) {
-                    self.cancel_orphan(&child)?;
+                    self.let_go(&child)?;
                 }
             } else {
                 return Ok(());
@@ -173,16 +171,23 @@ impl Driver {
         self.answer(Report { run, step, iteration, attempt, purpose: Purpose::Step, outcome })
     }
 
-    /// Cancels a child whose attempt is over: its run was canceled, or it took too long.
-    fn cancel_orphan(&mut self, child: &RunId) -> Result<(), DriverError> {
+    /// Cancels a child whose attempt is over: its run was canceled, or it took too long. One that a stopping run
+    /// still waits for is canceled once, and takes back what it did if its parent does.
+    fn let_go(&mut self, child: &RunId) -> Result<(), DriverError> {
         let Some(live) = self.runs.get(child).filter(|live| live.state.end().is_none()) else { return Ok(()) };
         let Some(parent) = live.view.parent.clone() else { return Ok(()) };
-        if self.runs.get(&parent.run).is_some_and(|live| live.state.awaits(&parent)) {
-            return Ok(());
-        }
-        self.families.remove(&parent.run, child);
-        let reason = Some("the step that started it no longer waits for it".to_owned());
-        let command = Command::Cancel { by: format!("run {}", parent.run.short()), reason, undo: false };
+        let of = self.runs.get(&parent.run).map(|of| &of.state).filter(|of| of.awaits(&parent));
+        let (undo, reason) = match of.map(|of| of.gives_up(&parent)) {
+            Some(Some(undo)) if !live.state.is_ending() => (undo, "the run that started it stops"),
+            // it is waited for; a second cancel would cut its end short
+            Some(_) => return Ok(()),
+            None => {
+                self.families.remove(&parent.run, child);
+                (false, "the step that started it no longer waits for it")
+            }
+        };
+        let command =
+            Command::Cancel { by: format!("run {}", parent.run.short()), reason: Some(reason.to_owned()), undo };
         if let Err(refusal) = self.ask(child, &command, None)? {
             tracing::info!(%child, %refusal, "a child run could not be canceled");
         }
@@ -201,7 +206,7 @@ impl Driver {
             self.families.add(&parent.run, &child);
             // a parent that is only out of sight, parked or removed, has not given it up
             if self.runs.contains_key(&parent.run) || self.is_over(&parent.run) {
-                self.cancel_orphan(&child)?;
+                self.let_go(&child)?;
             }
         }
         Ok(())
@@ -219,6 +224,11 @@ impl Driver {
             && !(live.state.is_queued() && (self.dispatcher.in_flight() > 0 || self.leases.goes_soon(run, horizon)))
             && self.families.of(run).iter().all(|child| self.rests(child, horizon))
     }
+}
+
+fn parent_of(child: &Child, depth: u32) -> Parent {
+    let Child { of, step, iteration, attempt, .. } = child.clone();
+    Parent { run: of, step, iteration, attempt, depth }
 }
 
 fn outcome_of(child: &Child, outcome: Outcome) -> Report {

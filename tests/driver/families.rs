@@ -1,5 +1,6 @@
 //! Runs that start runs: from start to end, over kills, cancels and mistakes.
 
+use cairn::driver::{StopFlag, Until};
 use cairn_store_layout::{
     RunId,
     command::Verb,
@@ -110,6 +111,81 @@ fn canceling_a_parent_cancels_its_children_and_theirs() {
         assert_eq!(bench.status(of), RunStatus::Canceled, "{of}");
     }
     assert!(bench.open(&leaf.run).is_empty());
+}
+
+/// A child that writes a file, can take that back, and then asks.
+const BOOKS: &str = "[[input]]\nname = \"n\"\ntype = \"number\"\n\
+    [[step]]\nid = \"book\"\ncall = \"file.write\"\nwith = { path = \"{{ run.id }}\", text = \"booked\" }\n\
+    undo = { call = \"file.write\", with = { path = \"child\", text = \"{{ output.path }} taken back\" } }\n\
+    [[step]]\nid = \"ask\"\nneeds = [\"book\"]\nask = \"Go on?\"\nform = [{ name = \"ok\" }]\n";
+const BOTH: &str = "[[step]]\nid = \"first\"\ncall = \"file.write\"\nwith = { path = \"a\", text = \"x\" }\n\
+    undo = { call = \"file.write\", with = { path = \"parent\", text = \"taken back\" } }\n\
+    [[step]]\nid = \"sub\"\nneeds = [\"first\"]\nworkflow = \"child\"\nwith = { n = 4 }\n";
+
+#[test]
+fn a_family_takes_back_what_it_did_the_child_before_its_parent() {
+    let bench = with_child(BOTH, BOOKS);
+    let run = bench.start("w", json!({}));
+    bench.serve();
+    let view = child(&bench, &run, "sub");
+    bench.submit(Verb::RunCancel { run: run.clone(), reason: None, undo: true });
+    bench.serve();
+    assert_eq!((bench.status(&run), bench.status(&view.run)), (RunStatus::Canceled, RunStatus::Canceled));
+    assert!(bench.path("files/parent").exists() && bench.path("files/child").exists(), "{:?}", bench.kinds(&run));
+    let ended = bench.view(&view.run).ended.expect("it ended");
+    let undone = bench.view(&run).steps[0].slots[0].undo.clone().expect("taken back");
+    assert!(undone.at >= ended, "the child first");
+    assert_eq!(bench.verified(), [""; 0]);
+    assert_eq!(bench.kinds(&run).iter().filter(|kind| *kind == "run.stopping").count(), 1);
+}
+
+#[test]
+fn a_second_cancel_of_a_family_ends_all_of_it_at_once() {
+    // the last step of the child asks a person, and its parent waits for that
+    let bench = with_child(
+        &BOTH.replace("[\"first\"]\nwork", "[\"first\"]\ntimeout = \"1h\"\nwork"),
+        &format!("{ASKS}[[finally]]\nid = \"last\"\nask = \"All clear?\"\nform = [{{ name = \"ok\" }}]\n"),
+    );
+    let run = bench.start("w", json!({}));
+    bench.serve();
+    let view = child(&bench, &run, "sub");
+    bench.submit(Verb::RunCancel { run: run.clone(), reason: None, undo: true });
+    bench.serve();
+    assert_eq!((bench.view(&run).end, bench.status(&view.run)), (None, RunStatus::Waiting));
+    assert!(!bench.path("files/parent").exists(), "it waits for its child");
+    // also after a restart, and without cutting the child's end short
+    bench.serve();
+    assert_eq!(bench.open(&view.run).len(), 1, "{:?}", bench.kinds(&view.run));
+    bench.submit(Verb::RunCancel { run: run.clone(), reason: None, undo: false });
+    bench.serve();
+    assert_eq!((bench.status(&run), bench.status(&view.run)), (RunStatus::Canceled, RunStatus::Canceled));
+    assert!(!bench.path("files/parent").exists());
+    assert_eq!(bench.verified(), [""; 0]);
+}
+
+#[test]
+fn a_child_that_takes_too_long_is_canceled_and_the_next_attempt_has_its_own() {
+    let steps = PARENT.replace(
+        "workflow = \"child\"",
+        "workflow = \"child\"\ntimeout = \"300ms\"\nretry = { attempts = 2, first = \"1ms\" }",
+    );
+    let bench = with_child(&steps, ASKS);
+    let run = bench.start("w", json!({}));
+    bench.try_serve(Until::AtRest(run.clone()), &StopFlag::new()).expect("served");
+    let begun = std::time::Instant::now();
+    while bench.status(&run) != RunStatus::Failed {
+        assert!(begun.elapsed() < std::time::Duration::from_secs(20), "{:?}", bench.kinds(&run));
+        std::thread::sleep(std::time::Duration::from_millis(100));
+        bench.serve();
+    }
+    let view = bench.view(&run);
+    let children: Vec<RunId> = view.steps[0].slots[0].attempts.iter().filter_map(|a| a.child.clone()).collect();
+    assert_eq!(children.len(), 2, "{:?}", bench.kinds(&run));
+    assert_ne!(children[0], children[1]);
+    for child in &children {
+        assert_eq!(bench.status(child), RunStatus::Canceled, "{child}");
+    }
+    assert!(view.message.is_some_and(|why| why.contains("not over within 300ms")));
 }
 
 #[test]

@@ -24,7 +24,7 @@ pub(crate) fn cancel(
     ctx: &Context,
 ) -> Result<Vec<Event>, Refusal> {
     let reason = reason.map(str::to_owned);
-    let ending = state.stopping.is_some() || state.is_main_over();
+    let ending = state.is_ending();
     if ending && undo {
         return Err(Refusal::Ending);
     }

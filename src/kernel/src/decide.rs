@@ -333,7 +333,13 @@ fn report(state: &State, place: Place<'_>, outcome: &Outcome, ctx: &Context) -> 
                 settled_by: None,
                 then: None,
             };
-            let body = failure::follow(state, plan, place.slot, attempt, *retry_after, ctx, failed);
+            // a child that is over while the run stops: nothing follows from it any more
+            let late = state.stopping.is_some() && place.step < state.plan.main;
+            let body = if late {
+                AttemptFailed { then: Some(Then::Skip), ..failed }
+            } else {
+                failure::follow(state, plan, place.slot, attempt, *retry_after, ctx, failed)
+            };
             vec![place.event(state, ctx, body)]
         }
         Outcome::Unknown { message } => {

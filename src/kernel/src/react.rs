@@ -123,7 +123,8 @@ pub fn outstanding(state: &State) -> Vec<Outstanding> {
     if state.end.is_some() {
         return Vec::new();
     }
-    // what a stopping run had under way is asked for no more: it becomes unknown or is skipped
+    // what a stopping run had under way is asked for no more: it becomes unknown or is skipped; a child is
+    // canceled, and followed until it is over
     let from = if state.stopping.is_some() { state.plan.main } else { 0 };
     let again_or_lost = |p: Perform| {
         let once = crate::seeded!(OnceSentAgain: false, else p.effect.class == EffectClass::Once);
@@ -135,7 +136,7 @@ pub fn outstanding(state: &State) -> Vec<Outstanding> {
         if let Some(probe) = probe(state, step, key) {
             return Some(Outstanding::Again(probe));
         }
-        if step < from {
+        if step < from && !slot.awaits_child() {
             return None;
         }
         child(state, step, key).map(Outstanding::Child).or_else(|| perform(state, step, key).map(again_or_lost))

@@ -395,7 +395,7 @@ impl State {
             return true;
         }
         let undo = self.undoing().is_none_or(|undo| undo.is_at_rest(horizon));
-        undo && self.agenda.is_at_rest(horizon, |at| !self.lacks_room(at))
+        undo && self.agenda.is_at_rest(horizon, |at| self.moves_by_time(at))
     }
 
     /// The next moment at which time alone changes something.
@@ -405,7 +405,7 @@ impl State {
             return None;
         }
         // while it waits for what is under way to come back, nothing else has a time
-        let own = if self.is_draining() { None } else { self.agenda.next(|at| !self.lacks_room(at)) };
+        let own = if self.is_draining() { None } else { self.agenda.next(|at| self.moves_by_time(at)) };
         let undo = self.undoing().and_then(Completed::due);
         [own, undo, self.deadline()].into_iter().flatten().min()
     }
@@ -416,6 +416,20 @@ impl State {
         let slot = self.step_index(&parent.step).and_then(|step| self.slot(step, parent.iteration.as_deref()));
         let here = |slot: &Slot| matches!(slot.phase, Phase::InFlight { attempt, .. } if attempt == parent.attempt);
         self.end.is_none() && slot.is_some_and(|slot| slot.awaits_child() && here(slot))
+    }
+
+    /// Tells whether the run stops although a step still waits for the end of this child, and whether what the
+    /// child did is taken back then.
+    #[must_use]
+    pub fn gives_up(&self, parent: &Parent) -> Option<bool> {
+        let is_main = self.step_index(&parent.step).is_some_and(|step| step < self.plan.main);
+        self.stopping.as_ref().filter(|_| is_main && self.awaits(parent)).map(|stopping| stopping.undo)
+    }
+
+    /// Tells whether nothing but `finally`, or taking back, is left of the run.
+    #[must_use]
+    pub fn is_ending(&self) -> bool {
+        self.stopping.is_some() || self.is_main_over()
     }
 
     /// How many steps there are, and how many are over.
@@ -446,11 +460,15 @@ impl State {
         most.saturating_sub(self.steps[step].busy)
     }
 
-    /// Tells whether a slot would go on by time alone, and has to wait until another one gives up its place.
-    pub(crate) fn lacks_room(&self, (step, slot): At) -> bool {
-        let goes_on = |slot: &Slot| matches!(slot.phase, Phase::Retrying { .. } | Phase::Paused { .. });
+    /// Tells whether the time that a slot waits for lets it go on: not while others have all places of its
+    /// list, and not once the run stops.
+    fn moves_by_time(&self, (step, slot): At) -> bool {
         let slot = &self.steps[step].slots[slot];
-        goes_on(slot) && !slot.takes_place() && self.room(step) == 0
+        if self.stopping.is_some() && step < self.plan.main {
+            return slot.awaits_child();
+        }
+        let goes_on = matches!(slot.phase, Phase::Retrying { .. } | Phase::Paused { .. });
+        !goes_on || slot.takes_place() || self.room(step) > 0
     }
 
     pub(crate) fn slots(&self) -> impl Iterator<Item = (usize, &Slot)> {

@@ -71,7 +71,7 @@ impl Pass<'_> {
     }
 
     /// Takes a request of a slot back, or makes what it had under way a question. Tells whether the slot
-    /// has to wait for an answer.
+    /// has to wait for an answer, or for its child run.
     fn withdraw(&mut self, step: usize, slot: &Slot, why: StopCause, undo: bool) -> bool {
         let plan = &self.state.plan.steps[step];
         let key = slot.key.as_deref();
@@ -81,6 +81,10 @@ impl Pass<'_> {
                 let message = format!("{} while it was under way; it may have happened", reason(why));
                 self.put(plan, key, Some(*attempt), AttemptUnknown { gate, message });
                 return false;
+            }
+            // it is canceled, and what it did is taken back first: it was done last
+            Phase::InFlight { until, .. } if slot.awaits_child() => {
+                return until.is_none_or(|until| self.ctx.now < until);
             }
             Phase::Unknown { attempt, .. } if undo && plan.undo.is_some() => {
                 self.probe(step, plan, slot, *attempt);

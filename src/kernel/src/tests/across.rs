@@ -158,6 +158,62 @@ fn a_canceled_run_leaves_its_child_to_be_canceled_and_no_riddle() {
 }
 
 #[test]
+fn a_stopping_run_waits_for_its_child_before_it_takes_back_what_was_done_earlier() {
+    let text = "[[step]]\nid = \"book\"\nrun = [\"x\"]\nundo = { run = [\"unx\"] }\n\
+                [[step]]\nid = \"a\"\nneeds = [\"book\"]\nworkflow = \"onboard\"\ntimeout = \"1h\"\nKEYS\n";
+    let parent = |bench: &Bench| cairn_store_layout::event::Parent {
+        run: bench.state.run().clone(),
+        step: "a".parse().unwrap(),
+        iteration: None,
+        attempt: 1,
+        depth: 1,
+    };
+    let cancel = Command::Cancel { by: "ann".to_owned(), reason: None, undo: true };
+    let stopped = |keys: &str| {
+        let mut bench = Bench::new(&text.replace("KEYS", keys), nothing());
+        bench.done("book", None, json!(1));
+        assert_eq!(bench.state.gives_up(&parent(&bench)), None);
+        bench.bid(&cancel).expect("it goes on");
+        assert_eq!(bench.state.gives_up(&parent(&bench)), Some(true));
+        assert!(!bench.told().contains("undo.started"), "the child was begun last: {}", bench.told());
+        let [Outstanding::Child(_)] = outstanding(&bench.state).as_slice() else { panic!("followed after a restart") };
+        bench
+    };
+    let undone = "book undo.started: takes it back, attempt 1: run unx\n";
+
+    let mut bench = stopped("on_hard = \"ask\"");
+    bench.report("a", None, 1, failed(FailureClass::Hard, "canceled")).expect("still waited for");
+    assert!(bench.told().ends_with(undone), "and nobody is asked what its end means: {}", bench.told());
+    bench.redecided();
+
+    // one that went well just then is done, and taken back first if the step says how
+    let mut bench = stopped("undo = { run = [\"off\"] }");
+    bench.done("a", None, json!(1));
+    assert!(bench.told().ends_with("a undo.started: takes it back, attempt 1: run off\n"), "{}", bench.told());
+
+    let mut bench = stopped("");
+    let due = bench.state.next_deadline().expect("the step's own bound");
+    bench.now = due;
+    bench.later(0);
+    assert!(bench.told().ends_with(undone) && !bench.state.awaits(&parent(&bench)), "{}", bench.told());
+}
+
+#[test]
+fn a_stopping_list_does_not_wake_for_what_it_will_not_do() {
+    let text = "[[step]]\nid = \"a\"\nfor_each = { in = \"{{ range(2) }}\" }\nworkflow = \"onboard\"\n\
+                retry = { attempts = 2, first = \"1m\", jitter = false }\non_hard = \"retry\"\n\
+                [[finally]]\nid = \"f\"\nset = 1\n";
+    let mut bench = Bench::new(text, nothing());
+    bench.report("a", Some("0"), 1, failed(FailureClass::Hard, "no")).expect("in flight");
+    assert!(bench.state.next_deadline().is_some(), "it is tried again");
+    bench.ask(&Command::Cancel { by: "ann".to_owned(), reason: None, undo: false }).expect("it goes on");
+    assert_eq!(bench.state.next_deadline(), None, "{}", bench.told());
+    assert!(bench.later(3_600).is_empty());
+    bench.report("a", Some("1"), 1, failed(FailureClass::Hard, "canceled")).expect("waited for");
+    assert_eq!(bench.state.end(), Some(End::Canceled), "{}", bench.told());
+}
+
+#[test]
 fn a_probe_settles_what_was_lost() {
     let lost = || Outcome::Unknown { message: "no reply".to_owned() };
     for (there, kind) in [(true, "done (settled by probe)"), (false, "did not happen; next attempt")] {
