@@ -62,7 +62,13 @@ pub(crate) fn cancel(
 
 /// A cancel that a crash cut in two: its first facts are there and its last is not, so it is taken again.
 pub(crate) fn is_half_done(state: &State, command: &Command) -> bool {
-    matches!(command, Command::Cancel { .. }) && state.end.is_none() && state.stopping.is_none()
+    let cut = state.stopping.is_none() || state.canceling;
+    matches!(command, Command::Cancel { .. }) && state.end.is_none() && cut
+}
+
+/// Facts that, with a command as their cause, only the cancel of a run that stops already begins with.
+pub(crate) fn is_of_second(body: &Body) -> bool {
+    matches!(body, Body::AttemptUnknown(_) | Body::UndoUnknown(_) | Body::RequestWithdrawn(_))
 }
 
 /// A fact about the run itself.

@@ -23,6 +23,7 @@ use crate::{
 pub fn evolve(state: &mut State, event: &Event) {
     if let Some(cause) = &event.cause {
         state.causes.insert(cause.clone());
+        state.canceling |= state.stopping.is_some() && cancel::is_of_second(&event.body);
     }
     match &event.body {
         Body::RunSucceeded(_) => state.end = Some(End::Succeeded),

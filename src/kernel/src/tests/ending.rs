@@ -316,6 +316,37 @@ fn a_cancel_that_a_crash_cut_in_two_is_taken_again() {
 }
 
 #[test]
+fn a_second_cancel_that_a_crash_cut_in_two_is_taken_again() {
+    let cause = |n: u8| Some(format!("01kaxw0000000000000000000{n}").parse().unwrap());
+    let cancel = |undo| Command::Cancel { by: "ann".to_owned(), reason: None, undo };
+    let ctx = |bench: &Bench, n| crate::Context { now: bench.now, entropy: 0, cause: cause(n) };
+    for kept in 0..=3 {
+        let mut bench = booked(SAGA);
+        bench.tick();
+        let first = ctx(&bench, 1);
+        bench.history.extend(crate::handle(&mut bench.state, &cancel(true), &first).unwrap());
+        bench.tick();
+        let second = ctx(&bench, 2);
+        let events = crate::handle(&mut bench.state, &cancel(false), &second).unwrap();
+        assert_eq!(events.len(), 3, "unknown, withdrawn, canceled");
+        bench.history.extend(events.into_iter().take(kept));
+        bench.state = bench.replayed();
+        // the first command is read again too, when its file outlived the crash
+        let again = crate::handle(&mut bench.state.clone(), &cancel(true), &first);
+        assert!(again.is_err(), "{kept}: {again:?}");
+        if kept < 3 {
+            assert_eq!(kept == 0, bench.state.undoing().is_some_and(|undo| undo.in_flight().is_some()));
+            assert_eq!(bench.later(0), vec![], "{kept}: nothing goes on without the rest of the cancel");
+            bench.history.extend(crate::handle(&mut bench.state, &cancel(false), &second).unwrap());
+        }
+        assert_eq!(bench.state.end(), Some(End::Canceled), "{kept}: {}", bench.told());
+        let told = bench.told();
+        assert_eq!(told.matches("rooms[x] undo.unknown").count(), 1, "{told}");
+        assert!(!told.contains("rooms[y] undo.started") && !told.contains("car undo.started"), "{told}");
+    }
+}
+
+#[test]
 fn every_round_that_was_done_is_taken_back() {
     let text = "[[step]]\nid = \"a\"\nrun = [\"x\"]\nrepeat = { until = \"{{ false }}\", max = 2 }\nundo = { run = [\"unx\", \"{{ output }}\"] }\n";
     let mut bench = Bench::new(text, nothing());
