@@ -134,6 +134,34 @@ fn the_interface_can_not_reach_the_store() {
     assert!(reached.contains("crossterm"), "the control: it reaches the terminal");
 }
 
+/// Digests, approvals and replays depend on how a value is written, and the features of a package are those that
+/// any package of the build asks for.
+#[test]
+fn what_writes_values_has_the_features_that_are_asked_for_here_and_no_others() {
+    let asked = ["adjacent_loop_items", "builtins", "fuel", "json", "macros", "multi_template", "serde"];
+    let minijinja = features("minijinja");
+    assert_eq!(minijinja, asked.map(str::to_owned).into(), "another package changes how templates write values");
+    let serde_json = features("serde_json");
+    for changes in ["preserve_order", "arbitrary_precision"] {
+        assert!(!serde_json.contains(changes), "another package switches on serde_json's `{changes}`");
+    }
+    assert!(serde_json.contains("float_roundtrip"), "the control: what we ask for ourselves is found");
+}
+
+/// The features of a package in the program with everything switched on, as cargo puts them together.
+fn features(package: &str) -> BTreeSet<String> {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let out = std::process::Command::new(cargo)
+        .current_dir(root())
+        .args(["tree", "--offline", "--workspace", "--edges", "normal", "--depth", "0", "--format", "{f}"])
+        .args(["--prefix", "none", "--invert", package])
+        .output()
+        .expect("cargo runs");
+    let told = String::from_utf8_lossy(&out.stderr);
+    assert!(out.status.success(), "cargo lists no features; `cargo fetch` may help: {told}");
+    String::from_utf8_lossy(&out.stdout).trim().split(',').map(str::to_owned).collect()
+}
+
 #[test]
 fn every_pinned_package_says_what_it_is_for() {
     let silent = unexplained(&text("Cargo.toml"));

@@ -221,6 +221,36 @@ mod tests {
         );
     }
 
+    /// What a text gives is hashed, approved and replayed: its bytes must not depend on which features some
+    /// other package of a build switches on.
+    #[test]
+    fn values_are_written_in_one_way() {
+        let scope = json!({
+            "map": {"z": 1, "a": [true, null, 1.5, 1e21, "it's \"so\"\n", "ü"], "m": {}},
+            "Zed": "x", "big": 12345678901234567890_u64, "neg": -0.0, "words": ["b", "B", "a"],
+        });
+        let written = |text: &str| render_text(text, &scope);
+        insta::assert_snapshot!(
+            written(
+                "{{ map }}\n{{ map | tojson }}\n{% for k in map %}{{ k }} {% endfor %}\n{{ map | items | list }}\n\
+                 {{ big }} {{ neg }} {{ 7 / 2 }} {{ 1e3 }}\n{{ words | sort }} {{ {'b': 1, 'a': 2} }}\n{{ map.a | join(',') }}"
+            )
+            .expect("it has a value"),
+            @r#"
+            {'a': [True, None, 1.5, 1e21, 'it\'s "so"\n', 'ü'], 'm': {}, 'z': 1}
+            {"a": [true, null, 1.5, 1e+21, "it\u0027s \"so\"\n", "ü"], "m": {}, "z": 1}
+            a m z [('a', [True, None, 1.5, 1e21, 'it\'s "so"\n', 'ü']), ('m', {}), ('z', 1)]
+            12345678901234567890 -0.0 3.5 1000.0
+            ['a', 'b', 'B'] {'a': 2, 'b': 1}
+            True,None,1.5,1000000000000000000000.0,it's "so"
+            ,ü
+            "#
+        );
+        for absent in ["{{ 'a b' | urlencode }}", "{% for i in [1] %}{% break %}{% endfor %}"] {
+            assert!(written(absent).is_err(), "no feature of minijinja that we do not ask for: {absent}");
+        }
+    }
+
     #[test]
     fn days_and_money() {
         assert_eq!(eval("{{ days_between(rows[0].due, '2026-11-22') }}"), Ok(json!(21)));
