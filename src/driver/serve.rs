@@ -13,7 +13,7 @@ use std::{
 
 use super::{
     Dispatcher, DriverError, Kernel, ServeOptions, Served, StopFlag, Until, Wake, World, upkeep::Upkeep, wake::Wakes,
-    watch,
+    watch::Watch,
 };
 use crate::store::{
     Store,
@@ -87,13 +87,14 @@ fn once(
     held.has_served = true;
     kernel.commit_beside(sender.sender());
     // before the first look, or what comes between the two would wait for the slow poll
-    let _watch = watch::Watch::start(store.root(), kernel.machine(), kernel.watched(), sender.clone());
+    let mut watch = Watch::start(store.root(), kernel.machine(), sender.clone());
+    watch.follow(kernel.watched());
     if let Until::AtRest(_) = until {
         kernel.leave_times();
     }
-    let mut upkeep = Upkeep::new(kernel.repo());
-    let attended = attend(&mut kernel, wakes, until, stop, &mut upkeep, held, store);
-    upkeep.stop();
+    let mut helpers = Helpers { watch, upkeep: Upkeep::new(kernel.repo()) };
+    let attended = attend(&mut kernel, wakes, until, stop, &mut helpers, held, store);
+    helpers.upkeep.stop();
     match attended {
         Ok(()) => kernel.stop(until),
         Err(error) => {
@@ -107,13 +108,19 @@ fn once(
     }
 }
 
+/// What goes on beside the kernel.
+struct Helpers {
+    watch: Watch,
+    upkeep: Upkeep,
+}
+
 /// Turns the kernel until it is done, or asked to stop and its attempts are back.
 fn attend(
     kernel: &mut Kernel,
     wakes: &Receiver<Wake>,
     until: &Until,
     stop: &StopFlag,
-    upkeep: &mut Upkeep,
+    helpers: &mut Helpers,
     held: &mut Held,
     store: &Store,
 ) -> Result<(), DriverError> {
@@ -143,7 +150,9 @@ fn attend(
             _ => {}
         }
         if !kernel.is_paused() {
-            upkeep.tick();
+            helpers.upkeep.tick();
+            // an edit may have brought the first trigger that looks for files
+            helpers.watch.follow(kernel.watched());
         }
         let patience = if kernel.is_paused() { LOOK } else { kernel.patience() };
         let mut all = vec![wakes.recv_timeout(patience).unwrap_or(Wake::Time)];

@@ -1,6 +1,7 @@
 //! Watching is a hint: it only makes the loop look sooner than its slow poll would.
 
 use std::{
+    collections::BTreeSet,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -12,48 +13,67 @@ use super::wake::{Wake, Wakes};
 
 /// A watch on the inbox, the definitions and what triggers look for, until dropped.
 pub(super) struct Watch {
-    _watcher: RecommendedWatcher,
+    /// Absent when the system can not, which the slow poll makes up for.
+    watcher: Option<RecommendedWatcher>,
+    followed: BTreeSet<PathBuf>,
+    wakes: Wakes,
 }
 
 impl Watch {
-    /// Begins to watch, `more` folders too; `None` when the system can not, which the slow poll makes up for.
-    pub(super) fn start(root: &Path, machine: &MachineId, more: Vec<PathBuf>, wakes: Wakes) -> Option<Self> {
-        let (inside, files) = (root.join(paths::INBOX), root.join(paths::FILES));
-        let handler = move |event: notify::Result<notify::Event>| match event {
-            Ok(event) if event.need_rescan() => wakes.send(Wake::Time),
-            Ok(event) if event.kind.is_access() => {}
-            Ok(event) => {
-                let is = |wake: &Wake, path: &PathBuf| match wake {
-                    Wake::Inbox => path.starts_with(&inside),
-                    Wake::Files => path.starts_with(&files),
-                    _ => !path.starts_with(&inside) && !path.starts_with(&files),
-                };
-                for wake in [Wake::Inbox, Wake::Files, Wake::Definitions] {
-                    if event.paths.iter().any(|path| is(&wake, path)) {
-                        wakes.send(wake);
-                    }
-                }
-            }
-            // lost events: look at everything
-            Err(_) => wakes.send(Wake::Time),
-        };
-        let config = notify::Config::default().with_poll_interval(Duration::from_secs(5));
-        let started = RecommendedWatcher::new(handler, config).and_then(|mut watcher| {
+    /// Begins to watch the inbox and the definitions. See [`Watch::follow`] for more.
+    pub(super) fn start(root: &Path, machine: &MachineId, wakes: Wakes) -> Self {
+        let started = watcher(root, wakes.clone()).and_then(|mut watcher| {
             watcher.watch(&root.join(paths::inbox(machine)), RecursiveMode::NonRecursive)?;
-            let definitions = paths::DEFINITION_DIRS.iter().map(|dir| root.join(dir));
-            for dir in definitions.chain(more) {
-                if dir.is_dir() {
-                    watcher.watch(&dir, RecursiveMode::Recursive)?;
-                }
+            for dir in paths::DEFINITION_DIRS.iter().map(|dir| root.join(dir)).filter(|dir| dir.is_dir()) {
+                watcher.watch(&dir, RecursiveMode::Recursive)?;
             }
             Ok(watcher)
         });
-        match started {
-            Ok(watcher) => Some(Self { _watcher: watcher }),
-            Err(error) => {
-                tracing::warn!(%error, "files can not be watched; they are looked at every few seconds instead");
-                None
+        let watcher = started.inspect_err(told).ok();
+        Self { watcher, followed: BTreeSet::new(), wakes }
+    }
+
+    /// Watches these folders too, from now on. What came into a new one before is looked at once, so that
+    /// nothing waits for the slow poll.
+    pub(super) fn follow(&mut self, folders: Vec<PathBuf>) {
+        let Some(watcher) = &mut self.watcher else { return };
+        for folder in folders {
+            if self.followed.contains(&folder) || !folder.is_dir() {
+                continue;
+            }
+            // one that can not be watched is not tried again and again
+            self.followed.insert(folder.clone());
+            match watcher.watch(&folder, RecursiveMode::Recursive) {
+                Ok(()) => self.wakes.send(Wake::Files),
+                Err(error) => told(&error),
             }
         }
     }
+}
+
+fn watcher(root: &Path, wakes: Wakes) -> notify::Result<RecommendedWatcher> {
+    let (inside, files) = (root.join(paths::INBOX), root.join(paths::FILES));
+    let handler = move |event: notify::Result<notify::Event>| match event {
+        Ok(event) if event.need_rescan() => wakes.send(Wake::Time),
+        Ok(event) if event.kind.is_access() => {}
+        Ok(event) => {
+            let is = |wake: &Wake, path: &PathBuf| match wake {
+                Wake::Inbox => path.starts_with(&inside),
+                Wake::Files => path.starts_with(&files),
+                _ => !path.starts_with(&inside) && !path.starts_with(&files),
+            };
+            for wake in [Wake::Inbox, Wake::Files, Wake::Definitions] {
+                if event.paths.iter().any(|path| is(&wake, path)) {
+                    wakes.send(wake);
+                }
+            }
+        }
+        // lost events: look at everything
+        Err(_) => wakes.send(Wake::Time),
+    };
+    RecommendedWatcher::new(handler, notify::Config::default().with_poll_interval(Duration::from_secs(5)))
+}
+
+fn told(error: &notify::Error) {
+    tracing::warn!(%error, "files can not be watched; they are looked at every few seconds instead");
 }

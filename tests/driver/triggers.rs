@@ -1,10 +1,10 @@
 //! Triggers with the real driver, in a world whose clock the test turns: what starts, what does not, and
 //! that a kill at the worst moment neither loses nor doubles a start.
 
-use std::{cell::RefCell, collections::BTreeMap, path::PathBuf, rc::Rc};
+use std::{cell::RefCell, collections::BTreeMap, path::PathBuf, rc::Rc, time::Duration};
 
 use cairn::{
-    driver::{Kernel, Until, Wake},
+    driver::{Kernel, StopFlag, Until, Wake},
     store::{
         self, Store,
         disk::{self, Observer, Observing, Op, Verdict, observe},
@@ -441,6 +441,43 @@ fn a_file_that_appears_starts_a_run_once() {
     shop.write("files/mails/new.eml", "other words");
     shop.turn(Wake::Files);
     assert_eq!(shop.runs().len(), 3, "the same path with other bytes is another file");
+}
+
+/// Nothing else happens in this store, so without a watch on `files/` the kernel would look once in ten seconds.
+#[test]
+fn the_first_file_trigger_of_a_kernel_that_runs_sees_its_files_at_once() {
+    let bench = crate::support::Bench::with(DONE);
+    let stop = StopFlag::new();
+    let (bench, stop) = (&bench, &stop);
+    let wait = |what: &str, patience: Duration, done: &dyn Fn() -> bool| {
+        let begun = std::time::Instant::now();
+        while !done() {
+            assert!(begun.elapsed() < patience, "{what} after {:?}", begun.elapsed());
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    };
+    std::thread::scope(|scope| {
+        let kernel = scope.spawn(move || bench.try_serve(Until::Stopped, stop));
+        // whatever fails in here, the kernel is asked to stop, or the scope would wait for it
+        let asked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            let log = || bench.git(&["log", "--format=%s"]);
+            wait("the first definition is not committed", Duration::from_secs(30), &|| {
+                log().contains("workflows: edit w")
+            });
+            let seen = format!("[[trigger]]\nfile = \"mails/*.eml\"\n{DONE}");
+            bench.write("workflows/mail/workflow.toml", &seen);
+            wait("the trigger is not committed", Duration::from_secs(30), &|| log().contains("workflows: edit mail"));
+            // the turns that follow an edit are over
+            std::thread::sleep(Duration::from_millis(1_500));
+            bench.write("files/mails/new.eml", "hello");
+            wait("no run", Duration::from_secs(5), &|| log().contains("mail: succeeded"));
+        }));
+        stop.request();
+        kernel.join().expect("no panic").expect("served");
+        if let Err(why) = asked {
+            std::panic::resume_unwind(why);
+        }
+    });
 }
 
 #[test]
