@@ -11,7 +11,7 @@ use std::{
 };
 
 use cairn_store_layout::{
-    journal::{Entry, ORIGIN, SEGMENT_BYTES, Tail, encode, scan},
+    journal::{Entry, ORIGIN, SEGMENT_BYTES, encode},
     paths,
 };
 
@@ -19,6 +19,9 @@ mod guess;
 mod known;
 mod mend;
 mod salvage;
+mod segments;
+#[cfg(test)]
+mod tests;
 #[cfg(test)]
 mod tests_mend;
 
@@ -160,11 +163,11 @@ impl Journal {
         let dir = root.join(paths::JOURNAL);
         // with its name: a journal that a power cut takes away whole was never durable
         fsutil::create_dirs(&dir).map_err(|e| fail("make the folder of", &dir, e.source))?;
-        let numbers = segments(&dir)?;
-        let Look { entries, after, closed, end, torn } = look(root, &numbers)?;
+        let numbers = segments::numbers(&dir)?;
+        let segments::Look { entries, after, closed, end, torn } = segments::look(root, &numbers)?;
         let mut found = Recovered { entries, ..Recovered::default() };
         if let Some((segment, tail)) = torn {
-            found.repairs.push(set_aside(root, &segment, end, &tail)?);
+            found.repairs.push(segments::set_aside(root, &segment, end, &tail)?);
         }
         let (last, last_hash) = after.unwrap_or((0, ORIGIN.to_owned()));
         let oldest = numbers.first().copied().unwrap_or(1);
@@ -189,7 +192,7 @@ impl Journal {
                 let size = file.file().metadata().map_err(|e| fail("open", &path, e))?.len();
                 (*number, file, usize::try_from(size).unwrap_or(0))
             }
-            None => (1, create(root, 1, options.segment_bytes)?, options.segment_bytes),
+            None => (1, segments::create(root, 1, options.segment_bytes)?, options.segment_bytes),
         };
         let journal = Self {
             root: root.to_owned(),
@@ -274,7 +277,7 @@ impl Journal {
     /// Begins a new segment with room for `bytes`.
     fn rotate(&mut self, bytes: usize) -> Result<(), JournalError> {
         let size = self.options.segment_bytes.max(bytes);
-        self.file = create(&self.root, self.segment + 1, size)?;
+        self.file = segments::create(&self.root, self.segment + 1, size)?;
         self.closed.push_back(self.durable);
         self.segment += 1;
         self.offset = 0;
@@ -355,241 +358,13 @@ pub fn is_damaged(root: &Path) -> Result<bool, JournalError> {
     if !dir.is_dir() {
         return Ok(false);
     }
-    match look(root, &segments(&dir)?) {
+    match segments::look(root, &segments::numbers(&dir)?) {
         Ok(_) => Ok(false),
         Err(JournalError::Damaged { .. }) => Ok(true),
         Err(error) => Err(error),
     }
 }
 
-/// What the segments hold.
-struct Look {
-    entries: Vec<Entry>,
-    /// Number and hash of the last entry.
-    after: Option<(u64, String)>,
-    /// The last entry of each segment before the newest.
-    closed: VecDeque<u64>,
-    /// Where the trusted bytes of the newest segment end.
-    end: usize,
-    /// What follows them if it is no entry, and in which segment.
-    torn: Option<(String, Vec<u8>)>,
-}
-
-fn look(root: &Path, numbers: &[u64]) -> Result<Look, JournalError> {
-    let mut all = Look { entries: Vec::new(), after: None, closed: VecDeque::new(), end: 0, torn: None };
-    for (position, number) in numbers.iter().enumerate() {
-        let relative = paths::segment(*number);
-        let path = root.join(&relative);
-        let bytes = disk::read(&path).map_err(|e| fail("read", &path, e))?;
-        let seen = scan(&bytes, all.after.as_ref().map(|(n, h)| (*n, h.as_str())));
-        all.end = seen.end;
-        match seen.tail {
-            Tail::Clean => {}
-            Tail::Damaged { n, offset } => return Err(JournalError::Damaged { path, n, offset }),
-            // only the newest segment can have been under way when the machine stopped
-            Tail::Torn { .. } if position + 1 < numbers.len() => {
-                let n = seen.entries.last().map_or(all.after.as_ref().map_or(1, |(n, _)| n + 1), |e| e.n + 1);
-                return Err(JournalError::Damaged { path, n, offset: seen.end });
-            }
-            Tail::Torn { bytes: torn } => all.torn = Some((relative, bytes[seen.end..seen.end + torn].to_vec())),
-        }
-        if let Some(last) = seen.entries.last() {
-            all.after = Some((last.n, seen.last_hash.clone()));
-        }
-        all.entries.extend(seen.entries);
-        if position + 1 < numbers.len() {
-            all.closed.push_back(all.after.as_ref().map_or(0, |(n, _)| *n));
-        }
-    }
-    Ok(all)
-}
-
 fn fail(doing: &'static str, path: &Path, source: io::Error) -> JournalError {
     JournalError::Io { doing, path: path.to_owned(), source }
-}
-
-/// The numbers of the segments, oldest first.
-fn segments(dir: &Path) -> Result<Vec<u64>, JournalError> {
-    let mut numbers = Vec::new();
-    for entry in disk::list(dir).map_err(|e| fail("list", dir, e))? {
-        let name = entry.file_name();
-        let number = name.to_str().and_then(|n| n.strip_suffix(".jsonl")).and_then(|n| n.parse::<u64>().ok());
-        numbers.extend(number);
-    }
-    numbers.sort_unstable();
-    Ok(numbers)
-}
-
-/// Makes a segment of zeros, durable with its name before anything is written into it.
-fn create(root: &Path, number: u64, size: usize) -> Result<DiskFile, JournalError> {
-    let path = root.join(paths::segment(number));
-    let make = || -> io::Result<DiskFile> {
-        let file = DiskFile::create_new(&path, 0o666)?;
-        // real zeros, not a hole: the first write into a hole would change metadata
-        let zeros = vec![0; 1 << 16];
-        let mut at = 0;
-        while at < size {
-            let len = zeros.len().min(size - at);
-            file.write_at(&zeros[..len], at as u64)?;
-            at += len;
-        }
-        file.sync_all()?;
-        disk::sync_dir(&root.join(paths::JOURNAL))?;
-        Ok(file)
-    };
-    make().map_err(|e| {
-        // a half-made segment would only be in the way of the next try
-        let _ = disk::unlink(&path);
-        fail("make", &path, e)
-    })
-}
-
-/// Copies a torn tail into the quarantine, then overwrites it with zeros.
-fn set_aside(root: &Path, segment: &str, offset: usize, tail: &[u8]) -> Result<Repair, JournalError> {
-    let name = segment.rsplit('/').next().unwrap_or(segment);
-    let kept = format!("{}/{name}.{offset}.{}", paths::QUARANTINE, tail.len());
-    let target = root.join(&kept);
-    let path = root.join(segment);
-    fsutil::write(&target, tail).map_err(|e| fail("set aside a torn tail of", &path, io::Error::other(e)))?;
-    let clear = || -> io::Result<()> {
-        let file = DiskFile::open(&path, false)?;
-        file.write_at(&vec![0; tail.len()], offset as u64)?;
-        file.sync_data()
-    };
-    clear().map_err(|e| fail("clear a torn tail of", &path, e))?;
-    Ok(Repair { segment: segment.to_owned(), offset: offset as u64, bytes: tail.len() as u64, kept })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn lines(n: usize) -> Vec<(String, String)> {
-        (0..n)
-            .map(|i| (format!("runs/{}.jsonl", i % 3), format!("{{\"n\":{i},\"text\":\"{}\"}}", "x".repeat(i % 50))))
-            .collect()
-    }
-
-    fn append(journal: &mut Journal, lines: &[(String, String)]) {
-        let lines: Vec<_> = lines.iter().map(|(to, line)| (to.as_str(), line.as_str())).collect();
-        journal.append(&lines).expect("appended");
-    }
-
-    #[test]
-    fn what_was_appended_is_found_again_also_over_several_segments() {
-        let dir = tempfile::tempdir().unwrap();
-        let all = lines(700);
-        for part in all.chunks(333) {
-            let (mut journal, _) = Journal::open(dir.path()).unwrap();
-            append(&mut journal, part);
-        }
-        let big = vec![("runs/big.jsonl".to_owned(), "y".repeat(SEGMENT_BYTES))];
-        let (mut journal, _) = Journal::open(dir.path()).unwrap();
-        append(&mut journal, &big);
-        append(&mut journal, &lines(2));
-        let (_, found) = Journal::open(dir.path()).unwrap();
-        assert_eq!(found.entries.len(), 703);
-        assert_eq!(found.entries[699].line, all[699].1);
-        assert!(found.repairs.is_empty());
-        assert_eq!(segments(&dir.path().join(paths::JOURNAL)).unwrap().len(), 3);
-    }
-
-    #[test]
-    fn what_a_stopped_kernel_left_is_written_synced_and_named_before_it_is_relied_upon() {
-        use std::{cell::RefCell, rc::Rc};
-
-        use crate::store::disk::{Observer, Op, Verdict, observe};
-
-        #[derive(Default)]
-        struct Seen(RefCell<Vec<String>>);
-        impl Observer for Seen {
-            fn before(&self, op: &Op<'_>) -> Verdict {
-                let seen = match op {
-                    Op::Write { bytes, .. } => format!("write {}", String::from_utf8_lossy(bytes)),
-                    Op::SyncData { .. } => "sync".to_owned(),
-                    Op::SyncDir { path } => format!("name {}", path.ends_with(paths::JOURNAL)),
-                    _ => return Verdict::Go,
-                };
-                self.0.borrow_mut().push(seen);
-                Verdict::Go
-            }
-        }
-        let dir = tempfile::tempdir().unwrap();
-        let (mut journal, _) = Journal::open(dir.path()).unwrap();
-        append(&mut journal, &lines(2));
-        append(&mut journal, &lines(1));
-        drop(journal);
-        let seen = Rc::new(Seen::default());
-        let _observing = observe(seen.clone());
-        Journal::open(dir.path()).unwrap();
-        let seen = seen.0.borrow();
-        assert_eq!(seen.len(), 3, "{seen:?}");
-        assert!(seen[0].starts_with("write {\"n\":3,"), "{seen:?}");
-        assert_eq!(seen[1..], ["sync", "name true"]);
-    }
-
-    #[test]
-    fn a_torn_tail_is_kept_reported_and_cleared() {
-        let dir = tempfile::tempdir().unwrap();
-        let (mut journal, _) = Journal::open(dir.path()).unwrap();
-        append(&mut journal, &lines(5));
-        journal.file.write_at(b"{\"n\":6,\"p\":\"12", journal.offset as u64).unwrap();
-        let (mut journal, found) = Journal::open(dir.path()).unwrap();
-        assert_eq!((found.entries.len(), found.repairs.len()), (5, 1));
-        assert_eq!(std::fs::read(dir.path().join(&found.repairs[0].kept)).unwrap(), b"{\"n\":6,\"p\":\"12");
-        append(&mut journal, &lines(1));
-        let (_, found) = Journal::open(dir.path()).unwrap();
-        assert_eq!((found.entries.len(), found.repairs.len()), (6, 0));
-    }
-
-    #[test]
-    fn damage_to_something_acknowledged_is_refused_and_nothing_is_changed() {
-        let dir = tempfile::tempdir().unwrap();
-        let (mut journal, _) = Journal::open(dir.path()).unwrap();
-        append(&mut journal, &lines(5));
-        append(&mut journal, &lines(1));
-        let path = dir.path().join(paths::segment(1));
-        let mut bytes = std::fs::read(&path).unwrap();
-        bytes[40] ^= 1;
-        std::fs::write(&path, &bytes).unwrap();
-        assert!(matches!(Journal::open(dir.path()), Err(JournalError::Damaged { n: 1, .. })));
-        assert_eq!(std::fs::read(&path).unwrap(), bytes);
-    }
-
-    #[test]
-    fn a_journal_that_is_never_done_forgets_its_old_segments() {
-        let dir = tempfile::tempdir().unwrap();
-        let options = JournalOptions { segment_bytes: 4096 };
-        let (mut journal, _) = Journal::open_with(dir.path(), options).unwrap();
-        for _ in 0..40 {
-            append(&mut journal, &lines(5));
-        }
-        assert!(journal.segment > 5);
-        journal.forget_before(1).unwrap();
-        assert_eq!(journal.oldest, 1, "the first entry is still needed");
-        journal.forget_before(100).unwrap();
-        let kept = Journal::open_with(dir.path(), options).unwrap().1.entries;
-        assert!((50..100).contains(&kept[0].n), "begins with {}", kept[0].n);
-        assert_eq!(kept.last().unwrap().n, 200);
-        // and once more by a kernel that found it so
-        let (mut journal, _) = Journal::open_with(dir.path(), options).unwrap();
-        journal.forget_before(1_000).unwrap();
-        assert_eq!(journal.oldest, journal.segment, "the current one stays");
-        append(&mut journal, &lines(1));
-        assert_eq!(Journal::open_with(dir.path(), options).unwrap().1.entries.last().unwrap().n, 201);
-    }
-
-    #[test]
-    fn forgetting_keeps_the_chain() {
-        let dir = tempfile::tempdir().unwrap();
-        let (mut journal, _) = Journal::open(dir.path()).unwrap();
-        journal.forget().unwrap();
-        assert_eq!(journal.segment, 1, "a short journal is not worth it");
-        append(&mut journal, &[("runs/a.jsonl".to_owned(), "z".repeat(SEGMENT_BYTES / 2))]);
-        journal.forget().unwrap();
-        append(&mut journal, &lines(3));
-        let (journal, found) = Journal::open(dir.path()).unwrap();
-        assert_eq!(found.entries.iter().map(|e| e.n).collect::<Vec<_>>(), [2, 3, 4, 5]);
-        assert_eq!((journal.oldest, journal.segment), (2, 2));
-    }
 }

@@ -152,7 +152,7 @@ pub(super) struct Segment {
 
 pub(super) fn read(root: &Path) -> Result<Vec<Segment>, JournalError> {
     let mut all = Vec::new();
-    for number in segments(&root.join(paths::JOURNAL))? {
+    for number in segments::numbers(&root.join(paths::JOURNAL))? {
         let path = root.join(paths::segment(number));
         let bytes = disk::read(&path).map_err(|e| fail("read", &path, e))?;
         all.push(Segment { number, whole: whole_entries(&bytes), bytes });
