@@ -108,8 +108,8 @@ impl Driver {
         match self.load(run) {
             Ok(()) => {}
             Err(error @ (DriverError::History { .. } | DriverError::Gap { .. })) => {
-                let ahead = before.is_some_and(|parked| parked.ahead);
-                self.parked.insert(run.clone(), super::Parked { why: error.to_string(), ahead, read: None });
+                let (ahead, entry) = before.map_or((false, None), |parked| (parked.ahead, parked.entry));
+                self.parked.insert(run.clone(), super::Parked { why: error.to_string(), ahead, entry, read: None });
             }
             Err(error) => return Err(error),
         }
@@ -221,7 +221,7 @@ impl Driver {
             && let Some(live) = self.runs.remove(run)
         {
             let ahead = live.is_ahead();
-            self.parked.insert(run.clone(), super::Parked { why, ahead, read: Some(Box::new(live)) });
+            self.parked.insert(run.clone(), super::Parked { why, ahead, entry: None, read: Some(Box::new(live)) });
         }
         match result {
             Ok(()) | Err((_, None)) => Ok(Ok(Some(run.clone()))),

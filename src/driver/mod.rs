@@ -181,8 +181,10 @@ struct Driver {
 /// Why a run is left alone.
 struct Parked {
     why: String,
-    /// Part of its history is in no commit, so the journal must be kept.
+    /// Part of its history is in no commit, so the journal must keep it.
     ahead: bool,
+    /// No entry of the journal before this one is needed for it; absent while nobody knows.
+    entry: Option<u64>,
     /// It could be read, but this build would have decided otherwise: a person may end or move it.
     read: Option<Box<Live>>,
 }

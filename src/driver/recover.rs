@@ -121,7 +121,7 @@ impl Driver {
     fn park(&mut self, run: &RunId, why: &str, ahead: bool, read: Option<Box<Live>>) -> Result<(), DriverError> {
         tracing::error!(%run, why, "the run can not be followed; it waits, the others go on");
         self.served.parked.push(format!("{run}: {why}"));
-        self.parked.insert(run.clone(), Parked { why: why.to_owned(), ahead, read });
+        self.parked.insert(run.clone(), Parked { why: why.to_owned(), ahead, entry: None, read });
         if self.is_told(run)? {
             return Ok(());
         }
@@ -334,8 +334,13 @@ impl Driver {
 
     /// Folds a run's history. A run that this build would have taken elsewhere is parked: nothing is guessed.
     pub(super) fn load(&mut self, run: &RunId) -> Result<(), DriverError> {
-        let committed = lines_of(&self.committed_bytes(&paths::run(run))?);
+        let committed = self.committed_records(&paths::run(run))?;
         self.load_onto(run, committed)
+    }
+
+    /// How many records of a file are in a commit.
+    pub(super) fn committed_records(&self, path: &str) -> Result<u64, DriverError> {
+        Ok(lines_of(&self.committed_bytes(path)?))
     }
 
     /// The same for a history of which so many records are in a commit.

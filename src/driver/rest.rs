@@ -117,10 +117,12 @@ impl Driver {
         let forgot = if cairn_kernel::seeded!(JournalForgottenEarly: true, else self.all_kept()) {
             self.kept = self.journal.last();
             self.journal.forget()?
-        } else if let Some(first) = self.first_needed() {
-            self.journal.forget_before(first)?
         } else {
-            false
+            self.carry_parked()?;
+            match self.first_needed() {
+                Some(first) => self.journal.forget_before(first)?,
+                None => false,
+            }
         };
         if forgot {
             // the file system was synced for it
@@ -132,10 +134,36 @@ impl Driver {
 
     /// The first entry of the journal that may hold what no commit does; `None` while nobody knows.
     fn first_needed(&self) -> Option<u64> {
+        let parked = self.parked.values().filter(|parked| parked.ahead).map(|parked| parked.entry);
+        self.needed_by_followed().chain(parked).min().flatten()
+    }
+
+    fn needed_by_followed(&self) -> impl Iterator<Item = Option<u64>> + '_ {
         let runs = self.runs.ahead().into_iter().filter_map(|run| Some(self.runs.get(&run)?.entry));
-        let log = self.log.is_ahead().then_some(self.log.entry);
-        let parked = self.parked.values().filter(|parked| parked.ahead).map(|_| None);
-        runs.chain(log).chain(parked).min().flatten()
+        runs.chain(self.log.is_ahead().then_some(self.log.entry))
+    }
+
+    /// Runs that can not be followed may stay so for months, and what only the journal has of them stays in it;
+    /// the segments of that time need not.
+    fn carry_parked(&mut self) -> Result<(), DriverError> {
+        let ahead = self.parked.iter().filter(|(_, parked)| parked.ahead);
+        let ahead: Vec<RunId> = ahead.map(|(run, _)| run.clone()).collect();
+        let Some(others) = self.needed_by_followed().min().unwrap_or(Some(u64::MAX)) else { return Ok(()) };
+        if ahead.is_empty() {
+            return Ok(());
+        }
+        let mut needed = BTreeMap::new();
+        for run in &ahead {
+            let path = paths::run(run);
+            let committed = self.committed_records(&path)?;
+            needed.insert(path, committed);
+        }
+        if let Some(first) = self.journal.carry(&needed, others)? {
+            for run in &ahead {
+                self.parked.get_mut(run).into_iter().for_each(|parked| parked.entry = Some(first));
+            }
+        }
+        Ok(())
     }
 
     /// Tells whether everything in the journal is in a commit too.

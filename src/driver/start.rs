@@ -8,7 +8,7 @@ use std::{
 use cairn_memory::Memory;
 
 use super::{
-    Answers, Driver, DriverError, Edits, Families, Leases, MachineLog, Pace, Served, Triggers, Turn, World, beside,
+    Answers, Driver, DriverError, Edits, Families, Leases, MachineLog, Pace, Runs, Served, Triggers, Turn, World, beside,
     events, fence, load,
 };
 use crate::store::{

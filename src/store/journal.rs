@@ -15,6 +15,7 @@ use cairn_store_layout::{
     paths,
 };
 
+mod carry;
 mod guess;
 mod known;
 mod mend;
@@ -143,6 +144,8 @@ pub struct Journal {
     closed: VecDeque<u64>,
     poisoned: bool,
     noted: Option<String>,
+    /// Up to this entry it was looked whether entries can be carried on.
+    carried: u64,
 }
 
 impl Journal {
@@ -208,6 +211,7 @@ impl Journal {
             closed,
             poisoned: false,
             noted: None,
+            carried: 0,
         };
         Ok((journal, found))
     }

@@ -173,3 +173,66 @@ fn a_world_of_ones_own_gives_the_same_history_twice() {
     assert_eq!(first.1, again.1, "the same calls to the disk");
     assert_eq!(first.0, again.0);
 }
+
+/// A run whose payload is gone can not be followed, and nothing but the journal has its history: the journal must
+/// keep that, and need not keep everything that is journaled in the meantime.
+#[test]
+fn a_parked_run_keeps_its_own_entries_in_the_journal_and_no_others() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let lab = Lab::new();
+    let _observing = observe(lab.clone());
+    let home = dir.path().join("home");
+    let made = store::init::init_at(&home, &dir.path().join("store"), false, *lab.now.borrow()).expect("a store");
+    let steps = "[[input]]\nname = \"t\"\n[[step]]\nid = \"a\"\nrun = [\"true\"]\neffect = \"read\"\n";
+    let file = made.store.path("workflows/w/workflow.toml");
+    std::fs::create_dir_all(file.parent().expect("a folder")).expect("a folder");
+    std::fs::write(file, steps).expect("a workflow");
+    let begin = || {
+        let store = Store::open(made.store.root()).expect("a store");
+        let lock = KernelLock::take(store.root()).expect("the lock");
+        let mut kernel = Kernel::start(store, lock, lab.world(&home)).expect("a kernel");
+        kernel.look().expect("a look");
+        kernel
+    };
+    let ask = |text: &str| -> RunId {
+        let verb = Verb::RunStart { workflow: "w".to_owned(), input: json!({ "t": text }) };
+        let at = *lab.now.borrow();
+        inbox::submit_at(&made.store, &made.machine, verb, "jo", at).expect("asked").into()
+    };
+    let segments = || std::fs::read_dir(made.store.path(paths::JOURNAL)).expect("a journal").count();
+
+    let mut kernel = begin();
+    let run = ask(&"x".repeat(5_000));
+    kernel.turn(vec![Wake::Inbox]).expect("a turn");
+    drop(kernel);
+    lab.asked.borrow_mut().clear();
+    let (payloads, aside) = (made.store.path("artifacts"), dir.path().join("aside"));
+    std::fs::rename(&payloads, &aside).expect("the payload is gone");
+
+    let mut kernel = begin();
+    assert_eq!(kernel.served().parked.len(), 1, "{:?}", kernel.served());
+    for n in 0..60 {
+        ask(&format!("{n} {}", "y".repeat(300)));
+        kernel.turn(vec![Wake::Inbox]).expect("a turn");
+        let perform = lab.asked.borrow_mut().pop_front().expect("an attempt");
+        kernel.turn(vec![answer(perform)]).expect("a turn");
+        assert!(segments() <= 4, "{} segments after {n} runs", segments());
+    }
+    drop(kernel);
+
+    // a kill later it is still known; with its payload it goes on
+    std::fs::remove_file(made.store.path(&paths::run(&run))).expect("the history in the work tree is derived");
+    std::fs::create_dir_all(&payloads).expect("a folder");
+    for entry in std::fs::read_dir(&aside).expect("payloads").flatten() {
+        std::fs::rename(entry.path(), payloads.join(entry.file_name())).expect("it is back");
+    }
+    let mut kernel = begin();
+    assert_eq!(kernel.served().parked, [""; 0]);
+    let perform = lab.asked.borrow_mut().pop_front().expect("its attempt again");
+    assert_eq!(perform.run, run);
+    kernel.turn(vec![answer(perform)]).expect("a turn");
+    kernel.stop(&Until::Stopped).expect("a clean stop");
+    let view = Reader::new(made.store.clone()).view(&run).expect("a history").expect("a run");
+    assert_eq!(view.status(), RunStatus::Succeeded);
+    assert_eq!(store::verify::verify(&made.store).findings.len(), 0);
+}

@@ -130,3 +130,40 @@ fn forgetting_keeps_the_chain() {
     assert_eq!(found.entries.iter().map(|e| e.n).collect::<Vec<_>>(), [2, 3, 4, 5]);
     assert_eq!((journal.oldest, journal.segment), (2, 2));
 }
+
+#[test]
+fn what_stays_needed_is_carried_on_and_keeps_nothing_else() {
+    let dir = tempfile::tempdir().unwrap();
+    let options = JournalOptions { segment_bytes: 4096 };
+    let (mut journal, _) = Journal::open_with(dir.path(), options).unwrap();
+    let parked = |n: u64| ("runs/parked.jsonl".to_owned(), format!("{{\"n\":{n},\"kind\":\"kept.{n}\"}}"));
+    append(&mut journal, &[parked(0), parked(1), parked(2)]);
+    let needed = std::collections::BTreeMap::from([("runs/parked.jsonl".to_owned(), 1)]);
+    assert_eq!(journal.carry(&needed, u64::MAX).unwrap(), None, "there is nothing to forget");
+    let mut carried = 0;
+    for _ in 0..60 {
+        append(&mut journal, &lines(5));
+        if let Some(first) = journal.carry(&needed, u64::MAX).unwrap() {
+            journal.forget_before(first).unwrap();
+            carried += 1;
+        }
+        assert!(journal.segment - journal.oldest <= 2, "{} to {}", journal.oldest, journal.segment);
+    }
+    assert!(carried > 3 && journal.segment > 8);
+    let kept = Journal::open_with(dir.path(), options).unwrap().1.entries;
+    let of_parked: BTreeSet<&str> =
+        kept.iter().filter(|e| e.to == "runs/parked.jsonl").map(|e| e.line.as_str()).collect();
+    // the record that a commit has is carried no further
+    assert_eq!(of_parked, BTreeSet::from([parked(1).1.as_str(), parked(2).1.as_str()]));
+    assert!(kept[0].n > 200, "begins with {}", kept[0].n);
+    let once = kept.iter().filter(|e| e.line == parked(1).1).count();
+    assert!(once <= 2, "{once} copies");
+    // what others need holds all that follows it
+    let (mut journal, found) = Journal::open_with(dir.path(), options).unwrap();
+    assert_eq!(journal.carry(&needed, found.entries[0].n).unwrap(), None);
+    // more than it would free is not carried
+    let big: Vec<_> = (3..80).map(parked).collect();
+    append(&mut journal, &big);
+    append(&mut journal, &lines(30));
+    assert_eq!(journal.carry(&needed, u64::MAX).unwrap(), None);
+}
