@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use cairn_store_layout::{money::Usd, passage::Passage, paths, view::RunItem};
+use cairn_store_layout::{RunId, money::Usd, passage::Passage, paths, view::RunItem};
 
 use super::{
     Driver, DriverError, REST,

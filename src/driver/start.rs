@@ -8,8 +8,8 @@ use std::{
 use cairn_memory::Memory;
 
 use super::{
-    Answers, Driver, DriverError, Edits, Families, Leases, MachineLog, Pace, Runs, Served, Triggers, Turn, World, beside,
-    events, fence, load,
+    Answers, Driver, DriverError, Edits, Families, Leases, MachineLog, Pace, Runs, Served, Triggers, Turn, World,
+    beside, events, fence, load,
 };
 use crate::store::{
     Store, disk,
