@@ -143,7 +143,13 @@ fn again(state: &mut State, batch: &[Event]) -> Answer {
     for (command, entropy) in causes(state, batch) {
         let ctx = Context { now: batch[0].at, entropy, cause: batch[0].cause.clone() };
         let (answer, given) = match decide(state, &command, &ctx) {
-            Ok(given) => (Answer { same: alike(batch, &given), given: None, refused: None }, given),
+            Ok(given) => {
+                let redraw = |drawn| match command {
+                    Command::Advance => advance(state, &Context { entropy: drawn, ..ctx.clone() }),
+                    _ => Vec::new(),
+                };
+                (Answer { same: alike(batch, &given, redraw), given: None, refused: None }, given)
+            }
             Err(refusal) => (Answer { same: 0, given: None, refused: Some(refusal.to_string()) }, Vec::new()),
         };
         if best.as_ref().is_none_or(|(most, _)| answer.same > most.same) {
@@ -161,7 +167,8 @@ fn again(state: &mut State, batch: &[Event]) -> Answer {
         }
         // what follows is decided layer by layer, as `handle` does
         given = advance(state, &ctx);
-        layer = alike(&batch[answer.same..], &given);
+        let redraw = |drawn| advance(state, &Context { entropy: drawn, ..ctx.clone() });
+        layer = alike(&batch[answer.same..], &given, redraw);
         batch[answer.same..answer.same + layer].iter().for_each(|event| evolve(state, event));
         answer.same += layer;
     }
@@ -169,9 +176,20 @@ fn again(state: &mut State, batch: &[Event]) -> Answer {
     answer
 }
 
-/// How many events at the head of both are equal.
-fn alike(batch: &[Event], given: &[Event]) -> usize {
-    batch.iter().zip(given).take_while(|(one, other)| one == other).count()
+/// How many events at the head of both are equal. A child run that took too long fails by time alone, beside
+/// whatever else is answered then, and the pause before its next attempt is drawn: `redraw` gives what would
+/// follow with these random bits.
+fn alike(batch: &[Event], given: &[Event], redraw: impl Fn(u64) -> Vec<Event>) -> usize {
+    let is_drawn = |n: usize, event: &Event| match (&event.body, &given[n].body) {
+        (Body::AttemptFailed(recorded), Body::AttemptFailed(_)) => {
+            let pause = recorded.retry_at.map(|at| at.duration_since(event.at).as_millis());
+            let drawn = pause.and_then(|pause| u64::try_from(pause).ok());
+            drawn.is_some_and(|drawn| redraw(drawn).get(n) == Some(event))
+        }
+        _ => false,
+    };
+    let pairs = batch.iter().zip(given).enumerate();
+    pairs.take_while(|(n, (one, other))| one == other || is_drawn(*n, one)).count()
 }
 
 /// The commands that can have caused a batch, with the random bits they would have needed.
@@ -311,12 +329,6 @@ fn causes(state: &State, batch: &[Event]) -> Vec<(Command, u64)> {
     }
     if first.cause.is_none() {
         all.push((Command::Advance, 0));
-        // a child run that took too long fails by time alone, with a pause of our own
-        let drawn = batch.iter().find_map(|event| match &event.body {
-            Body::AttemptFailed(e) => Some(e.retry_at?.duration_since(event.at).as_millis()),
-            _ => None,
-        });
-        all.extend(drawn.map(|drawn| (Command::Advance, u64::try_from(drawn).unwrap_or(0))));
     }
     all
 }

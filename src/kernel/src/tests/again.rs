@@ -520,3 +520,34 @@ fn a_missing_and_a_doubled_record_are_found() {
     let mut state = first.replayed();
     assert_eq!(handle(&mut state, &Command::Advance, &Context { now: first.now, entropy: 0, cause: None }), Ok(vec![]));
 }
+
+/// Pauses are drawn: whatever else is answered at the moment at which a child run takes too long, the pause
+/// that was drawn for it is taken as it stands.
+#[test]
+fn a_pause_that_was_drawn_beside_another_answer_is_no_difference() {
+    let child = |id: &str, attempts| {
+        format!(
+            "[[step]]\nid = \"{id}\"\nworkflow = \"c\"\ntimeout = \"1h\"\nretry = {{ attempts = {attempts}, first = \"200ms\", backoff = \"linear\" }}\n"
+        )
+    };
+    let gate = "[[step]]\nid = \"g\"\ncall = \"mail.send\"\nwith = { to = \"a\" }\napprove = \"always\"\n";
+    let text = format!("{}{}{gate}", child("a", 3), child("b", 2));
+    let mut bench = Bench::new(&text, nothing());
+    bench.now += jiff::SignedDuration::from_hours(1);
+    let (gate, digest) = gate_of(&bench).expect("a gate");
+    let events = bench.bid(&Command::Approve { gate, digest, by: "ann".to_owned(), reason: None }).unwrap();
+    let kinds: Vec<&str> = events.iter().map(|event| event.body.kind().0).collect();
+    assert_eq!(kinds, ["gate.approved", "attempt.failed", "attempt.failed", "attempt.started"]);
+    bench.later(1);
+    bench.later(3_600);
+    assert_eq!(check_replay(&bench).difference, None);
+
+    // one that nobody can have drawn is
+    let mut history = bench.history.clone();
+    let failed = history.iter_mut().find_map(|event| match &mut event.body {
+        Body::AttemptFailed(failed) => failed.retry_at.as_mut(),
+        _ => None,
+    });
+    *failed.expect("a retry") += jiff::SignedDuration::from_secs(2);
+    assert!(!replayed(&bench, &history).is_same());
+}
