@@ -159,7 +159,7 @@ fn answered(
         }
         Phase::Unknown { attempt, .. } => {
             fresh(gate, digest, place.slot.effect.as_ref())?;
-            let body = settled(settles(answer)?, by, ctx.now, state.stopping.is_some());
+            let body = settled(settles(answer)?, by, ctx.now, state.is_cutting_short(place.step));
             let place = Place { attempt: Some(*attempt), ..place };
             Ok(vec![place.event(state, ctx, body)])
         }
@@ -361,15 +361,17 @@ fn probed(state: &State, place: Place<'_>, outcome: &Outcome, ctx: &Context) -> 
     let body = match probe::found(plan, place.slot, &scope, outcome).ok_or(Refusal::NotInFlight)? {
         Finding::Done(done) => Body::from(*done),
         Finding::Open(body) => *body,
-        Finding::NotDone(not) if state.stopping.is_some() => AttemptFailed { then: Some(Then::Skip), ..*not }.into(),
+        Finding::NotDone(not) if state.is_cutting_short(place.step) => {
+            AttemptFailed { then: Some(Then::Skip), ..*not }.into()
+        }
         // a failure that may pass: tried again within its bounds
         Finding::NotDone(not) => failure::follow(state, plan, place.slot, attempt, None, ctx, *not).into(),
     };
     Ok(vec![place.event(state, ctx, body)])
 }
 
-/// What a person says became of an attempt. `stopping`: one that did not happen is not tried again.
-fn settled(done: bool, by: &str, now: Timestamp, stopping: bool) -> Body {
+/// What a person says became of an attempt. `cut`: one that did not happen is not tried again.
+fn settled(done: bool, by: &str, now: Timestamp, cut: bool) -> Body {
     if done {
         return AttemptSucceeded {
             output: Value::Null,
@@ -385,11 +387,11 @@ fn settled(done: bool, by: &str, now: Timestamp, stopping: bool) -> Body {
         class: FailureClass::Soft,
         code: "not_done".to_owned(),
         message: format!("settled as not done by {by}"),
-        retry_at: (!stopping).then_some(now),
+        retry_at: (!cut).then_some(now),
         usage: cairn_store_layout::event::Usage::default(),
         artifacts: Vec::new(),
         settled_by: Some(by.to_owned()),
-        then: stopping.then_some(Then::Skip),
+        then: cut.then_some(Then::Skip),
     }
     .into()
 }

@@ -449,6 +449,17 @@ impl State {
         self.stopping.is_none() && self.plan.on_failure != OnFailure::Continue && self.agenda.failed > 0
     }
 
+    /// Tells whether the run is on its way to its end: it stops, or only `finally` is left.
+    #[must_use]
+    pub fn is_ending(&self) -> bool {
+        self.end.is_some() || self.stopping.is_some() || self.is_main_over()
+    }
+
+    /// Tells whether the run stops before this step is over; `finally` is not cut short.
+    pub(crate) fn is_cutting_short(&self, step: usize) -> bool {
+        self.stopping.is_some() && step < self.plan.main
+    }
+
     /// Tells whether every step that is not of `finally` is over.
     pub(crate) fn is_main_over(&self) -> bool {
         self.steps[..self.plan.main].iter().all(|step| step.over.is_some())

@@ -379,3 +379,24 @@ fn a_list_that_is_cut_short_skips_what_it_had_not_begun() {
         bench.told()
     );
 }
+
+#[test]
+fn an_effect_of_finally_that_did_not_happen_is_tried_again() {
+    let text = "deadline = \"1h\"\n[[step]]\nid = \"a\"\nwait = \"9h\"\n[[finally]]\nid = \"f\"\nrun = [\"x\"]\n";
+    let mut bench = Bench::new(text, nothing());
+    bench.later(3_600);
+    bench.report("f", None, 1, Outcome::Unknown { message: "lost".to_owned() }).unwrap();
+    let (gate, digest) = bench.state.slots().find_map(|(_, slot)| unknown(slot)).expect("a question");
+    let answer = json!({"outcome": "not_done"});
+    bench.ask(&Command::Answer { gate, digest, answer, by: "ann".to_owned() }).unwrap();
+    assert!(bench.told().ends_with("f attempt.started: attempt 2: run x\n"), "{}", bench.told());
+    bench.report("f", None, 2, succeeded(json!(1))).unwrap();
+    assert_eq!(bench.state.end(), Some(End::Failed));
+}
+
+fn unknown(slot: &crate::state::Slot) -> Option<(GateId, cairn_store_layout::Digest)> {
+    match &slot.phase {
+        crate::state::Phase::Unknown { gate, .. } => Some((gate.clone(), slot.effect.as_ref()?.digest())),
+        _ => None,
+    }
+}
