@@ -182,7 +182,12 @@ impl Driver {
             // it is waited for; a second cancel would cut its end short
             Some(_) => return Ok(()),
             None => {
+                let ends = live.state.is_ending();
                 self.families.remove(&parent.run, child);
+                if ends {
+                    // it was canceled before; a second time would leave out what `finally` says
+                    return Ok(());
+                }
                 (false, "the step that started it no longer waits for it")
             }
         };

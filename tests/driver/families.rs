@@ -189,6 +189,25 @@ fn a_child_that_takes_too_long_is_canceled_and_the_next_attempt_has_its_own() {
 }
 
 #[test]
+fn a_child_that_nobody_waits_for_does_what_finally_says_also_after_a_restart() {
+    let last = "[[finally]]\nid = \"last\"\nask = \"Is all put away?\"\nform = [{ name = \"ok\" }]\n";
+    let bench = with_child(PARENT, &format!("{ASKS}{last}"));
+    let run = bench.start("w", json!({}));
+    bench.serve();
+    let view = child(&bench, &run, "sub");
+    bench.submit(Verb::RunCancel { run: run.clone(), reason: None, undo: false });
+    bench.serve();
+    assert_eq!(bench.status(&run), RunStatus::Canceled);
+    assert_eq!(bench.status(&view.run), RunStatus::Waiting);
+    bench.serve();
+    assert_eq!(bench.status(&view.run), RunStatus::Waiting, "nobody cancels it twice: {:?}", bench.kinds(&view.run));
+    bench.answer(&bench.open_of(&view.run), json!({"ok": "yes"}));
+    bench.serve();
+    assert_eq!(bench.status(&view.run), RunStatus::Canceled);
+    assert!(bench.kinds(&view.run).ends_with(&["ask.answered".to_owned(), "run.canceled".to_owned()]));
+}
+
+#[test]
 fn a_child_that_fails_or_is_canceled_fails_its_step() {
     for cancel in [false, true] {
         let bench = with_child(PARENT, &ASKS.replace("{{ input.n }}", "{{ input.n + 'x' }}"));

@@ -299,6 +299,10 @@ impl Driver {
 
     /// Ends an earlier run, because a newer one takes its place.
     fn replace(&mut self, run: &RunId, record: &TriggerFired) -> Result<(), DriverError> {
+        // a second cancel would leave out what `finally` says
+        if self.runs.get(run).is_some_and(|live| live.state.is_ending()) {
+            return Ok(());
+        }
         let by = format!("trigger {}", record.trigger);
         let cancel = Command::Cancel { by, reason: Some("a newer run takes its place".to_owned()), undo: false };
         if let Err(refusal) = self.ask(run, &cancel, None)? {
