@@ -152,7 +152,7 @@ impl Driver {
                 self.tell_parent(&child)?;
             } else if let Some(parent) = self.families.moved.pop_first() {
                 for child in self.families.of(&parent) {
-                    self.let_go(&child)?;
+                    self.let_go(&child, true)?;
                 }
             } else {
                 return Ok(());
@@ -172,8 +172,8 @@ impl Driver {
     }
 
     /// Cancels a child whose attempt is over: its run was canceled, or it took too long. One that a stopping run
-    /// still waits for is canceled once, and takes back what it did if its parent does.
-    fn let_go(&mut self, child: &RunId) -> Result<(), DriverError> {
+    /// still waits for is canceled once, and takes back what it did if its parent does. `just_now`: not found so at a start.
+    fn let_go(&mut self, child: &RunId, just_now: bool) -> Result<(), DriverError> {
         let Some(live) = self.runs.get(child).filter(|live| live.state.end().is_none()) else { return Ok(()) };
         let Some(parent) = live.view.parent.clone() else { return Ok(()) };
         let of = self.runs.get(&parent.run).map(|of| &of.state).filter(|of| of.awaits(&parent));
@@ -182,10 +182,11 @@ impl Driver {
             // it is waited for; a second cancel would cut its end short
             Some(_) => return Ok(()),
             None => {
-                let ends = live.state.is_ending();
+                // a second cancel leaves out what `finally` says: only a person's, who ended the parent so
+                let at_once = self.runs.get(&parent.run).is_some_and(|of| of.state.end().is_some());
+                let keeps_on = live.state.is_ending() && !(just_now && at_once);
                 self.families.remove(&parent.run, child);
-                if ends {
-                    // it was canceled before; a second time would leave out what `finally` says
+                if keeps_on {
                     return Ok(());
                 }
                 (false, "the step that started it no longer waits for it")
@@ -211,7 +212,7 @@ impl Driver {
             self.families.add(&parent.run, &child);
             // a parent that is only out of sight, parked or removed, has not given it up
             if self.runs.contains_key(&parent.run) || self.is_over(&parent.run) {
-                self.let_go(&child)?;
+                self.let_go(&child, false)?;
             }
         }
         Ok(())

@@ -12,7 +12,10 @@ use cairn::{
     store::definitions::Pinned,
 };
 use cairn_kernel::Perform;
-use cairn_store_layout::{Digest, RunId, StepId, payload::EffectClass};
+use cairn_store_layout::{
+    Digest, RunId, StepId,
+    payload::{EffectClass, Purpose},
+};
 
 use crate::{
     lab::Lab,
@@ -27,6 +30,8 @@ pub(crate) type UnderWay = BTreeMap<(RunId, StepId, Option<String>), u32>;
 pub(crate) struct Intents {
     pub(crate) recorded: BTreeSet<(Digest, u32)>,
     pub(crate) failed: BTreeSet<(Digest, u32)>,
+    /// The number of the first attempt under each key.
+    firsts: BTreeMap<Digest, u32>,
     /// The key of each slot that started an attempt.
     keys: BTreeMap<String, Digest>,
 }
@@ -34,15 +39,18 @@ pub(crate) struct Intents {
 impl Intents {
     /// Takes a line of a history in.
     pub(crate) fn note(&mut self, line: &serde_json::Value, path: &str) {
-        let slot = format!("{path} {} {}", line["step"], line["iteration"]);
+        let kind = line["kind"].as_str().unwrap_or_default();
+        let (what, how) = kind.split_once('.').unwrap_or_default();
+        let slot = format!("{path} {} {} {what}", line["step"], line["iteration"]);
         let attempt = u32::try_from(line["attempt"].as_u64().unwrap_or(0)).unwrap_or(0);
-        match line["kind"].as_str() {
-            Some("attempt.started") => {
+        match (what, how) {
+            ("attempt" | "undo", "started") => {
                 let Some(key) = line["key"].as_str().and_then(|k| Digest::new(k).ok()) else { return };
                 self.keys.insert(slot, key.clone());
+                self.firsts.entry(key.clone()).or_insert(attempt);
                 self.recorded.insert((key, attempt));
             }
-            Some("attempt.failed") => {
+            ("attempt" | "undo", "failed") => {
                 let Some(key) = self.keys.get(&slot) else { return };
                 self.failed.insert((key.clone(), attempt));
             }
@@ -72,7 +80,9 @@ impl Hands {
             self.wrong(format!("E4: {slot} left before its intent was durable"));
         }
         let before = (perform.key.clone(), perform.attempt.saturating_sub(1));
-        let once = perform.effect.class == EffectClass::Once && perform.attempt > 1;
+        // attempts are counted through all rounds of a step: each round is an effect of its own
+        let first = *self.intents.borrow_mut().firsts.entry(perform.key.clone()).or_insert(perform.attempt);
+        let once = perform.effect.class == EffectClass::Once && perform.attempt > first;
         if once && !self.intents.borrow().failed.contains(&before) && !self.failed_in_journal(perform) {
             self.wrong(format!("E6: {slot}, class once, left although nobody knows what became of the one before"));
         }
@@ -81,7 +91,7 @@ impl Hands {
 
     fn is_in_journal(&self, perform: &Perform) -> bool {
         let marks = [
-            "attempt.started".to_owned(),
+            format!("{}.started", word(perform)),
             format!("\\\"attempt\\\":{},", perform.attempt),
             perform.key.to_string(),
             perform.effect.digest().to_string(),
@@ -92,7 +102,7 @@ impl Hands {
     /// The failure of the attempt before may be in the very write that holds this intent.
     fn failed_in_journal(&self, perform: &Perform) -> bool {
         let marks = [
-            "attempt.failed".to_owned(),
+            format!("{}.failed", word(perform)),
             format!("\\\"attempt\\\":{},", perform.attempt - 1),
             format!("\\\"step\\\":\\\"{}\\\"", perform.step),
             perform.run.to_string(),
@@ -112,6 +122,15 @@ impl Hands {
 
     fn wrong(&self, what: String) {
         self.sink.borrow_mut().wrongs.push(what);
+    }
+}
+
+/// What the kinds of events about an attempt begin with.
+fn word(perform: &Perform) -> &'static str {
+    match perform.effect.purpose {
+        Purpose::Step => "attempt",
+        Purpose::Undo => "undo",
+        Purpose::Probe => "probe",
     }
 }
 

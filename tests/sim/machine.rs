@@ -14,7 +14,7 @@ use crate::{
     shared::image::Image,
     sink::{Sender, Sink},
     time::Ticks,
-    workload::PARTS,
+    wording::PARTS,
 };
 
 /// A store as it is when a simulation begins, by machine: making one is the slowest part.

@@ -5,6 +5,7 @@
 //! A seed that breaks a promise prints the command that runs it alone.
 
 mod bugs;
+mod family;
 mod hands;
 mod lab;
 mod machine;
@@ -17,6 +18,8 @@ mod shared;
 mod sink;
 mod slot;
 mod time;
+mod undoing;
+mod wording;
 mod workload;
 
 use std::{

@@ -4,16 +4,22 @@
 //! workload meant, what the operator asked for and what the world answered. It never predicts: it
 //! says no to what must not be.
 
-use std::{collections::BTreeMap, rc::Rc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    rc::Rc,
+    time::Duration,
+};
 
 use cairn_store_layout::{CommandId, Digest, GateId, RunId, command::Verb};
 use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::{
+    family::{Claim, birth},
     sink::Sink,
     slot::{Phase, Slot},
-    workload::{Does, Meant, MeantStep},
+    undoing::{Place, Undoing},
+    workload::{CHILD, Does, Meant, MeantStep, OnFailure},
 };
 
 /// The moment at which a line is seen.
@@ -48,6 +54,17 @@ pub(crate) struct Around<'a> {
     pub(crate) asked: &'a BTreeMap<CommandId, Verb>,
     pub(crate) sink: &'a Sink,
     pub(crate) seen: Seen,
+    /// The run stops.
+    pub(crate) stopping: bool,
+    /// What it did is to be taken back then.
+    pub(crate) undoes: bool,
+}
+
+/// Why a run stops before its steps are over.
+#[derive(Debug)]
+struct Stopping {
+    why: String,
+    undo: bool,
 }
 
 /// One run, as its history tells it.
@@ -64,11 +81,38 @@ pub(crate) struct RunModel {
     over: BTreeMap<String, Phase>,
     pub(crate) end: Option<(String, Duration)>,
     pub(crate) causes: Vec<String>,
+    /// Git tree id of what it follows.
+    pub(crate) definition: String,
+    /// Git tree id of the workflow that its steps may start.
+    pub(crate) pinned_child: Option<String>,
+    /// The step that started it.
+    pub(crate) birth: Option<(String, String, Option<String>, u64)>,
+    /// Attempts that start a run: step, iteration, attempt.
+    pub(crate) children: BTreeSet<(String, Option<String>, u64)>,
+    /// What it says of them and nobody has compared yet.
+    pub(crate) claims: Vec<Claim>,
+    stopping: Option<Stopping>,
+    undoing: Undoing,
+    started: Timestamp,
+    /// When a step failed whose failure stops the run.
+    failing: Option<Timestamp>,
+}
+
+/// How a step stands by what it needs.
+enum Needs {
+    Open,
+    Met,
+    Lost,
 }
 
 impl RunModel {
-    /// A run at the first line of its history.
-    pub(crate) fn begin(line: &Value, meant: Rc<Meant>, around: &Around<'_>) -> Result<Self, String> {
+    /// A run at the first line of its history. `parent`: the run that says that it started it.
+    pub(crate) fn begin(
+        line: &Value,
+        meant: Rc<Meant>,
+        around: &Around<'_>,
+        parent: Option<&Self>,
+    ) -> Result<Self, String> {
         let run = RunId::new(text(line, "run")).map_err(|e| e.to_string())?;
         let listed: Vec<&str> =
             line["steps"].as_array().into_iter().flatten().filter_map(|s| s["id"].as_str()).collect();
@@ -77,14 +121,26 @@ impl RunModel {
             return Err(format!("E3: version {} has the steps {wanted:?}, the run {listed:?}", meant.version));
         }
         let asked = CommandId::new(run.as_str()).ok().and_then(|id| around.asked.get(&id));
-        let Some(Verb::RunStart { input, .. }) = asked else {
-            return Err(format!("A2: nobody asked for the run {run}"));
+        let birth = birth(line);
+        let input = match (asked, &birth) {
+            (Some(Verb::RunStart { input, .. }), None) => input,
+            (None, Some(_)) => &parent.ok_or("E1: there is no parent")?.input,
+            _ => return Err(format!("A2: nobody asked for the run {run}")),
         };
         Ok(Self {
             run,
             meant,
             n: 0,
             last: at(line)?,
+            started: at(line)?,
+            definition: text(line, "definition").to_owned(),
+            pinned_child: line["pins"][format!("workflows/{CHILD}")].as_str().map(str::to_owned),
+            birth,
+            children: BTreeSet::new(),
+            claims: Vec::new(),
+            stopping: None,
+            undoing: Undoing::default(),
+            failing: None,
             input: input.clone(),
             expanded: BTreeMap::new(),
             slots: BTreeMap::new(),
@@ -103,7 +159,22 @@ impl RunModel {
 
     /// What the operator is asked.
     pub(crate) fn requests(&self) -> Vec<Request> {
-        if self.end.is_some() { Vec::new() } else { self.slots.values().filter_map(Slot::request).collect() }
+        if self.end.is_some() {
+            return Vec::new();
+        }
+        self.slots.values().filter_map(Slot::request).chain(self.undoing.request()).collect()
+    }
+
+    /// It stops, or only `finally` is left.
+    pub(crate) fn is_ending(&self) -> bool {
+        self.stopping.is_some() || self.is_main_over()
+    }
+
+    /// Tells whether an attempt that started a run waits for its end still.
+    pub(crate) fn awaits(&self, step: &str, iteration: Option<&str>, attempt: u64) -> bool {
+        let slot = self.slots.get(&(step.to_owned(), iteration.map(str::to_owned)));
+        let here = |slot: &Slot| slot.phase == Phase::InFlight && u64::from(slot.attempt) == attempt;
+        self.end.is_none() && !self.over.contains_key(step) && slot.is_some_and(here)
     }
 
     fn take(&mut self, kind: &str, line: &Value, around: &Around<'_>) -> Result<(), String> {
@@ -122,25 +193,39 @@ impl RunModel {
         if let Some(cause) = line["cause"].as_str() {
             self.causes.push(cause.to_owned());
         }
-        if let Some(end) = kind.strip_prefix("run.") {
-            return self.ends(end, line, around);
+        match kind.strip_prefix("run.") {
+            Some("stopping") => return self.stops(line, around),
+            Some(end) => return self.ends(end, line, around),
+            None => {}
         }
         let step = text(line, "step").to_owned();
         let meant = self.meant.clone();
         let meant = meant.step(&step).ok_or(format!("E3: there is no step `{step}` in this version"))?;
-        let iteration = line["iteration"].as_str().map(str::to_owned);
-        let whole = meant.each.is_some() && iteration.is_none();
+        let place = (step.clone(), line["iteration"].as_str().map(str::to_owned));
+        if kind.starts_with("undo.") || (kind == "request.withdrawn" && self.undoing.asks(text(line, "gate"))) {
+            return self.takes_back(kind, line, &place, meant, around);
+        }
         if self.over.contains_key(&step) {
             return Err(format!("E1: step `{step}` was over"));
         }
-        if whole {
+        self.may_go_on(kind, line, meant)?;
+        let around = Around { stopping: self.stops_main(meant), undoes: self.undoes(), ..*around };
+        if meant.each.is_some() && place.1.is_none() {
             return self.whole(kind, meant, line);
         }
-        self.may_begin(meant, iteration.as_deref(), kind, line)?;
-        let place = (step.clone(), iteration.clone());
-        let slot = self.slots.entry(place).or_default();
-        slot.take(kind, line, meant, around)?;
+        self.may_begin(meant, place.1.as_deref(), kind, line)?;
+        if meant.does == Does::Child {
+            self.note_child(kind, line, &place);
+        }
+        let slot = self.slots.entry(place.clone()).or_default();
+        slot.take(kind, line, meant, &around)?;
         let phase = slot.phase.clone();
+        if kind == "attempt.succeeded" && meant.undo.is_some() {
+            self.undoing.completed(place);
+        }
+        if phase == Phase::Failed {
+            self.fails(meant, now);
+        }
         if meant.each.is_none() && phase.is_over() {
             self.over.insert(step.clone(), phase);
         }
@@ -148,6 +233,141 @@ impl RunModel {
         match meant.each {
             Some(most) if busy > most => Err(format!("{busy} iterations of `{step}` at once, {most} are allowed")),
             _ => Ok(()),
+        }
+    }
+
+    /// E8: once a run stops nothing new begins, and nothing of `finally` before all else is over.
+    fn may_go_on(&self, kind: &str, line: &Value, meant: &MeantStep) -> Result<(), String> {
+        if meant.finally {
+            let settled = !self.undoes() || self.undoing.is_settled();
+            return if self.is_main_over() && settled { Ok(()) } else { Err("E8: `finally` begins early".to_owned()) };
+        }
+        let begins = [
+            "attempt.started",
+            "gate.opened",
+            "ask.opened",
+            "timer.set",
+            "timer.fired",
+            "step.expanded",
+            "step.repeated",
+        ];
+        if !begins.contains(&kind) {
+            return Ok(());
+        }
+        let now = at(line)?;
+        if self.stopping.is_some() || self.failing.is_some_and(|since| now > since) {
+            return Err("E8: something begins in a run that stops".to_owned());
+        }
+        match self.deadline() {
+            Some(deadline) if now >= deadline => Err(format!("E8: something begins after the deadline {deadline}")),
+            _ => Ok(()),
+        }
+    }
+
+    /// E8: the last one first, after everything else and before `finally`.
+    fn takes_back(
+        &mut self,
+        kind: &str,
+        line: &Value,
+        place: &Place,
+        meant: &MeantStep,
+        around: &Around<'_>,
+    ) -> Result<(), String> {
+        if !self.undoes() || !self.is_main_over() {
+            return Err("E8: something is taken back, and nobody asked for it or not everything is over".to_owned());
+        }
+        self.undoing.take(kind, line, place, meant, around)
+    }
+
+    fn stops(&mut self, line: &Value, around: &Around<'_>) -> Result<(), String> {
+        let (why, now) = (text(line, "why").to_owned(), at(line)?);
+        let undo = line["undo"].as_bool().unwrap_or(false);
+        let by_rule = self.meant.on_failure() == OnFailure::Undo;
+        let busy =
+            || self.slots.iter().any(|((step, _), s)| s.phase == Phase::InFlight && !self.over.contains_key(step));
+        let is_right = match why.as_str() {
+            "failed" => self.failing.is_some() && undo == by_rule && !busy(),
+            "deadline" => self.deadline().is_some_and(|deadline| now >= deadline) && undo == by_rule,
+            "canceled" => match self.cancel(line, around) {
+                Some(asked) => asked == undo && (undo || self.has_finally()),
+                // nobody waits for it any more
+                None => self.is_orphan(line) && !undo && self.has_finally(),
+            },
+            _ => false,
+        };
+        // a failure may be the last thing that happens; the others end what goes on
+        let late = why != "failed" && self.is_main_over();
+        if !is_right || self.stopping.is_some() || late {
+            return Err(format!("E8: the run stops ({why}, undo: {undo}); stops already: {:?}", self.stopping));
+        }
+        self.stopping = Some(Stopping { why, undo });
+        Ok(())
+    }
+
+    /// Whether the operator's cancel that caused a line wants what was done to be taken back.
+    fn cancel(&self, line: &Value, around: &Around<'_>) -> Option<bool> {
+        let cause = CommandId::new(text(line, "cause")).ok()?;
+        match around.asked.get(&cause)? {
+            Verb::RunCancel { run, undo, .. } if *run == self.run => Some(*undo),
+            _ => None,
+        }
+    }
+
+    /// Whether the run that started it ends it.
+    fn is_orphan(&self, line: &Value) -> bool {
+        let parent = self.birth.as_ref().map(|birth| &birth.0);
+        parent.is_some_and(|run| RunId::new(run).is_ok_and(|run| text(line, "by") == format!("run {}", run.short())))
+    }
+
+    fn note_child(&mut self, kind: &str, line: &Value, place: &Place) {
+        let attempt = line["attempt"].as_u64().unwrap_or(0);
+        let outcome = match kind {
+            "attempt.started" => {
+                self.children.insert((place.0.clone(), place.1.clone(), attempt));
+                return;
+            }
+            "attempt.succeeded" => Ok(line["output"].clone()),
+            "attempt.failed" => Err(text(line, "code").to_owned()),
+            _ => return,
+        };
+        self.claims.push(Claim { step: place.0.clone(), iteration: place.1.clone(), attempt, outcome });
+    }
+
+    fn fails(&mut self, meant: &MeantStep, now: Timestamp) {
+        if !meant.finally && self.meant.on_failure() != OnFailure::Continue {
+            self.failing = self.failing.or(Some(now));
+        }
+    }
+
+    fn undoes(&self) -> bool {
+        self.stopping.as_ref().is_some_and(|stopping| stopping.undo)
+    }
+
+    fn stops_main(&self, meant: &MeantStep) -> bool {
+        self.stopping.is_some() && !meant.finally
+    }
+
+    fn has_finally(&self) -> bool {
+        self.meant.steps.iter().any(|step| step.finally)
+    }
+
+    fn is_main_over(&self) -> bool {
+        self.meant.steps.iter().all(|step| step.finally || self.over.contains_key(&step.id))
+    }
+
+    fn deadline(&self) -> Option<Timestamp> {
+        let seconds = self.meant.deadline.filter(|_| self.stopping.is_none() && !self.is_main_over())?;
+        self.started.checked_add(jiff::SignedDuration::from_secs(seconds.cast_signed())).ok()
+    }
+
+    fn needs(&self, meant: &MeantStep) -> Needs {
+        let done = meant.needs.iter().filter(|need| self.over.get(*need) == Some(&Phase::Done)).count();
+        let open = meant.needs.iter().filter(|need| !self.over.contains_key(*need)).count();
+        match meant.join {
+            None if open > 0 => Needs::Open,
+            _ if done >= meant.join.unwrap_or(meant.needs.len()) => Needs::Met,
+            Some(wanted) if done + open >= wanted => Needs::Open,
+            _ => Needs::Lost,
         }
     }
 
@@ -159,30 +379,33 @@ impl RunModel {
         if iteration.is_some() && !self.expanded.contains_key(&meant.id) {
             return Err(format!("`{}` has no list yet", meant.id));
         }
-        let undone = meant.needs.iter().find(|need| self.over.get(*need) != Some(&Phase::Done));
         let excluded = meant.above.is_some_and(|above| self.input["n"].as_u64().unwrap_or(0) <= above);
+        let needs = self.needs(meant);
         if kind == "step.skipped" {
-            let is_right = match undone {
-                Some(need) => self.over.contains_key(need),
-                None => excluded,
+            let is_right = match needs {
+                Needs::Open => false,
+                Needs::Lost => true,
+                Needs::Met => excluded,
             };
+            let is_right = is_right || self.stops_main(meant);
             return if is_right { Ok(()) } else { Err(format!("`{}` was skipped: {}", meant.id, line["reason"])) };
         }
-        match undone {
-            Some(need) => Err(format!("E1: `{}` begins before `{need}` is done", meant.id)),
-            None if excluded => Err(format!("`{}` begins although its condition is false", meant.id)),
-            None => Ok(()),
+        match needs {
+            Needs::Met if excluded => Err(format!("`{}` begins although its condition is false", meant.id)),
+            Needs::Met => Ok(()),
+            _ => Err(format!("E1: `{}` begins before what it needs is done", meant.id)),
         }
     }
 
     /// A `for_each` step as a whole.
     fn whole(&mut self, kind: &str, meant: &MeantStep, line: &Value) -> Result<(), String> {
-        let undone = meant.needs.iter().find(|need| self.over.get(*need) != Some(&Phase::Done));
+        let needs = self.needs(meant);
+        let stops = self.stops_main(meant);
         let slots: Vec<&Slot> = self.slots.iter().filter(|((of, _), _)| *of == meant.id).map(|(_, s)| s).collect();
         let all_over = self.expanded.get(&meant.id).is_some_and(|n| *n == slots.len())
             && slots.iter().all(|slot| slot.phase.is_over());
         let end = match kind {
-            "step.expanded" | "step.failed" | "step.succeeded" if undone.is_some() => {
+            "step.expanded" | "step.failed" | "step.succeeded" if !matches!(needs, Needs::Met) => {
                 return Err(format!("E1: `{}` begins before all it needs is done", meant.id));
             }
             "step.expanded" => {
@@ -192,16 +415,26 @@ impl RunModel {
                 }
                 return Ok(());
             }
-            "step.skipped" if undone.is_some_and(|need| self.over.contains_key(need)) => Phase::Skipped,
+            "step.skipped" if matches!(needs, Needs::Lost) => Phase::Skipped,
+            "step.skipped" if stops => {
+                let effect = slots.iter().find(|slot| slot.phase == Phase::InFlight).filter(|_| meant.does.changes());
+                if effect.is_some() || slots.iter().any(|slot| slot.request().is_some()) {
+                    return Err("E6: what may have happened, or is asked still, counts as not done".to_owned());
+                }
+                Phase::Skipped
+            }
             "step.succeeded"
                 if meant.does == Does::Set || (all_over && slots.iter().all(|s| s.phase != Phase::Failed)) =>
             {
                 Phase::Done
             }
-            "step.failed" if slots.iter().any(|s| s.phase == Phase::Failed) && all_over => Phase::Failed,
+            "step.failed" if slots.iter().any(|s| s.phase == Phase::Failed) && (all_over || stops) => Phase::Failed,
             "step.failed" if line["code"] == "expression" && slots.is_empty() => Phase::Failed,
             _ => return Err(format!("`{}` as a whole can not end so", meant.id)),
         };
+        if end == Phase::Failed {
+            self.fails(meant, at(line)?);
+        }
         self.over.insert(meant.id.clone(), end);
         Ok(())
     }
@@ -209,17 +442,29 @@ impl RunModel {
     fn ends(&mut self, end: &str, line: &Value, around: &Around<'_>) -> Result<(), String> {
         let open = self.meant.steps.iter().find(|s| !self.over.contains_key(&s.id));
         let failed = self.over.values().any(|phase| *phase == Phase::Failed);
+        let why = self.stopping.as_ref().map(|stopping| stopping.why.as_str());
+        // E8: everything is taken back, and `finally` is done
+        let is_over = open.is_none() && (!self.undoes() || self.undoing.is_settled());
         let is_right = match end {
-            "succeeded" => open.is_none() && !failed,
-            "failed" => open.is_none() && failed,
-            "canceled" => {
-                let cause = line["cause"].as_str().and_then(|c| CommandId::new(c).ok());
-                matches!(cause.and_then(|c| around.asked.get(&c)), Some(Verb::RunCancel { run, .. }) if *run == self.run)
-            }
+            "succeeded" => is_over && !failed && why.is_none(),
+            "failed" => is_over && (failed || why.is_some()) && why != Some("canceled"),
+            "canceled" if line["cause"].is_null() => match why {
+                Some("canceled") => is_over,
+                None => self.is_orphan(line) && !self.has_finally(),
+                Some(_) => false,
+            },
+            "canceled" => match self.cancel(line, around) {
+                // a second cancel, or one while only the end is left, ends it at once
+                Some(undo) => why.is_some() || self.is_main_over() || !undo && !self.has_finally(),
+                None => false,
+            },
             _ => return Err("it is not known what this means for a run".to_owned()),
         };
         if !is_right {
-            return Err(format!("E1: the run ends {end}; open: {:?}, failed: {failed}", open.map(|s| &s.id)));
+            return Err(format!(
+                "E1: the run ends {end}; open: {:?}, failed: {failed}, stops: {why:?}",
+                open.map(|s| &s.id)
+            ));
         }
         self.end = Some((end.to_owned(), around.seen.up));
         Ok(())

@@ -11,8 +11,17 @@ use crate::{
     machine::Machine,
     model::{Request, RequestKind},
     shared::random::Random,
-    workload::{self, Meant},
+    workload::{self, Meant, Taste},
 };
+
+/// What a version is drawn from.
+pub(crate) struct Draws<'a> {
+    pub(crate) chance: &'a mut Random,
+    /// For what not every seed does: a seed that does none of it draws as ever.
+    pub(crate) more: &'a mut Random,
+    pub(crate) wild: usize,
+    pub(crate) taste: Taste,
+}
 
 /// What the operator of all machines remembers.
 #[derive(Default)]
@@ -26,17 +35,21 @@ pub(crate) struct Operator {
 }
 
 impl Operator {
-    /// Saves a new version of a workflow. `broken`: one that can not be used.
-    pub(crate) fn edit(&mut self, chance: &mut Random, lab: &Lab, machine: &Machine, wild: usize) -> u32 {
+    /// Saves a new version of `workflow`, now and then one that can not be used.
+    pub(crate) fn edit(&mut self, draws: &mut Draws<'_>, lab: &Lab, machine: &Machine, workflow: &str) -> u32 {
+        let Draws { chance, more, wild, taste } = draws;
         let version = u32::try_from(self.meant.len()).expect("few versions") + 1;
-        let meant = Meant::draw(chance, version, wild);
+        let child = workflow == workload::CHILD;
+        let meant = if child { Meant::draw(more, version, 3) } else { Meant::draw(chance, version, *wild) };
+        let meant = meant.season(more, *taste, child);
         let mut text = meant.text();
+        let chance = if child { more } else { chance };
         if version > 1 && chance.below(10) == 0 {
             text.push_str("\n[[step]]\nid = \"broken\"\nneeds = [\"nothing\"]\nset = 1\n");
         }
         self.meant.insert(version, Rc::new(meant));
         lab.by_hand(|| {
-            let folder = machine.store.path("workflows/w");
+            let folder = machine.store.path(&paths::workflow_dir(workflow));
             fsutil::write(&folder.join("t.txt"), b"{{ body }}\n").expect("a disk in memory takes a file");
             fsutil::write(&folder.join("workflow.toml"), text.as_bytes()).expect("a disk in memory takes a file");
         });
@@ -45,7 +58,7 @@ impl Operator {
 
     /// Asks for a run.
     pub(crate) fn start(&mut self, chance: &mut Random, lab: &Lab, machine: &Machine) -> CommandId {
-        let workflow = if chance.below(30) == 0 { "no-such-workflow" } else { "w" };
+        let workflow = if chance.below(30) == 0 { "no-such-workflow" } else { workload::MAIN };
         let verb = Verb::RunStart { workflow: workflow.to_owned(), input: workload::input(chance) };
         self.ask(lab, machine, verb)
     }
@@ -79,9 +92,9 @@ impl Operator {
         Some(self.ask(lab, machine, verb))
     }
 
-    /// Ends a run.
-    pub(crate) fn cancel(&mut self, lab: &Lab, machine: &Machine, run: RunId) -> CommandId {
-        self.ask(lab, machine, Verb::RunCancel { run, reason: None, undo: false })
+    /// Ends a run. `undo`: and takes back what it did.
+    pub(crate) fn cancel(&mut self, lab: &Lab, machine: &Machine, run: RunId, undo: bool) -> CommandId {
+        self.ask(lab, machine, Verb::RunCancel { run, reason: None, undo })
     }
 
     fn verb(

@@ -3,13 +3,18 @@
 //! Fed after every event, also in the moment of a crash: what a person or a program could have read
 //! by then counts as acknowledged.
 
-use std::{collections::BTreeMap, rc::Rc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    rc::Rc,
+    time::Duration,
+};
 
 use cairn::store::git::{CommitHash, Repo, TreeId};
 use cairn_store_layout::{CommandId, Digest, command::Verb, paths};
 use serde_json::Value;
 
 use crate::{
+    family::{Families, birth},
     lab::Lab,
     machine::Machine,
     model::{Around, RunModel, Seen, text},
@@ -26,6 +31,9 @@ pub(crate) struct Promises {
     /// Whole lines of histories and logs that were there to be read.
     shown: BTreeMap<String, String>,
     pub(crate) runs: BTreeMap<String, RunModel>,
+    families: Families,
+    /// Histories whose parents were not shown yet.
+    strays: BTreeSet<String>,
     /// How much of each history the newest commit holds.
     committed: BTreeMap<String, usize>,
     head: Option<CommitHash>,
@@ -70,7 +78,15 @@ impl Promises {
             }
             Ok(fresh)
         })?;
+        // a child's history is read in the light of its parent's, which a crash may have left behind
+        let mut fresh = fresh;
+        fresh.sort_by_key(|(_, text)| text.lines().next().is_some_and(|line| line.contains("\"parent\":{")));
+        self.strays.clear();
         for (path, text) in fresh {
+            if self.is_without_parent(&path, &text) {
+                self.strays.insert(path);
+                continue;
+            }
             for line in text.lines() {
                 self.line(&path, line, machine, world)?;
             }
@@ -83,6 +99,9 @@ impl Promises {
     pub(crate) fn check(&mut self, machine: &Machine, world: &World<'_>) -> Result<(), String> {
         self.look(machine, world)?;
         self.starting = false;
+        if let Some(stray) = self.strays.first() {
+            return Err(format!("E1: {stray} names a parent that is not there"));
+        }
         let lost = world.lab.look(machine.number, |platter| {
             self.shown.iter().find(|(path, text)| platter.seen(&format!("store/{path}")) != Some(text.as_bytes())).map(
                 |(path, text)| {
@@ -95,6 +114,7 @@ impl Promises {
             return Err(lost);
         }
         self.commits(machine, world)?;
+        self.families.check(&mut self.runs)?;
         let now = world.lab.time.up();
         for (path, run) in &self.runs {
             let all = self.shown.get(path).map_or(0, String::len);
@@ -139,7 +159,7 @@ impl Promises {
         let life = if self.starting { 0 } else { machine.life };
         let up = world.lab.time.up();
         let seen = Seen { up, since: self.turned.min(up), life };
-        let around = Around { asked: world.asked, sink: world.sink, seen };
+        let around = Around { asked: world.asked, sink: world.sink, seen, stopping: false, undoes: false };
         if path.starts_with("log/") {
             if text(&line, "kind") == "command.refused" {
                 *self.refused.entry(text(&line, "command").to_owned()).or_default() += 1;
@@ -151,16 +171,27 @@ impl Promises {
             intents.note(&line, path);
             return run.line(&line, &around);
         }
-        if text(&line, "kind") != "run.started" {
+        let begins = text(&line, "kind") == "run.started";
+        if !begins {
             return Err(format!("D7: {path} begins with {}", line["kind"]));
         }
         let meant = self.meant(&line, machine, world)?;
-        let run = RunModel::begin(&line, meant, &around)?;
+        let parent = birth(&line).and_then(|birth| self.runs.values().find(|run| run.run.as_str() == birth.0));
+        let run = RunModel::begin(&line, meant, &around, parent)?;
         if paths::run(&run.run) != path {
             return Err(format!("the history of {} lies at {path}", run.run));
         }
         self.runs.insert(path.to_owned(), run);
         Ok(())
+    }
+
+    fn is_without_parent(&self, path: &str, text: &str) -> bool {
+        if self.runs.contains_key(path) || path.starts_with("log/") {
+            return false;
+        }
+        let first = text.lines().next().and_then(|line| serde_json::from_str(line).ok());
+        let birth = first.as_ref().and_then(birth);
+        birth.is_some_and(|birth| !self.runs.values().any(|run| run.run.as_str() == birth.0))
     }
 
     /// E3: what the pin of a run names, as it was written.

@@ -18,14 +18,15 @@ use crate::{
     lab::{Blow, Deaf, Lab, Place},
     machine::{Machine, Template},
     model::Request,
-    operator::{self, Operator},
+    operator::{self, Draws, Operator},
     promises::{Promises, World},
     shared::{image::Image, platter::Leaves, random::Random},
     sink::{Manners, Sink},
+    workload::{CHILD, MAIN, Taste},
 };
 
 /// Turns that a world which behaves needs at most to bring everything to its end.
-const TURNS_TO_REST: usize = 400;
+const TURNS_TO_REST: usize = 3_000;
 
 /// One store in so many is shown to git, which is slow.
 const FSCK_EVERY: u64 = 50;
@@ -89,7 +90,8 @@ pub(crate) fn run(seed: u64, templates: &[Template], wrong: Wrong) -> Result<Ran
     let lab = Lab::new(seed, wrong.deaf);
     let _observing = observe(lab.clone());
     let mut chance = Random::new(seed);
-    let mood = Mood::draw(&mut chance, templates.len());
+    let mut more = Random::new(seed ^ 0x7A57E);
+    let mood = Mood { taste: Taste::draw(&mut more), ..Mood::draw(&mut chance, templates.len()) };
     let machines = templates[..mood.machines].iter().enumerate().map(|(n, t)| Machine::new(n, t, &lab)).collect();
     let mut sim = Sim {
         seed,
@@ -97,6 +99,7 @@ pub(crate) fn run(seed: u64, templates: &[Template], wrong: Wrong) -> Result<Ran
         promises: (0..mood.machines).map(|_| Promises::default()).collect(),
         lab,
         chance,
+        more,
         mood,
         machines,
         operator: Operator::default(),
@@ -120,6 +123,7 @@ struct Mood {
     power: usize,
     faults: usize,
     weights: [usize; ACTS.len()],
+    taste: Taste,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -174,6 +178,7 @@ impl Mood {
             power: chance.below(101),
             faults: [0, 10, 30, 60][chance.below(4)],
             weights: ACTS.map(|(_, weight)| weight * (1 + chance.below(4))),
+            taste: Taste::default(),
         }
     }
 }
@@ -183,6 +188,8 @@ struct Sim {
     lab: Rc<Lab>,
     sink: Rc<RefCell<Sink>>,
     chance: Random,
+    /// For what not every seed does.
+    more: Random,
     mood: Mood,
     machines: Vec<Machine>,
     promises: Vec<Promises>,
@@ -194,7 +201,10 @@ struct Sim {
 impl Sim {
     fn live(&mut self) -> Result<(), String> {
         for m in 0..self.machines.len() {
-            self.edit(m);
+            if self.mood.taste.child > 0 {
+                self.edit(m, CHILD);
+            }
+            self.edit(m, MAIN);
             self.start_kernel(m)?;
         }
         for _ in 0..self.mood.acts {
@@ -242,7 +252,8 @@ impl Sim {
                 self.turn(m, vec![Wake::Time])
             }
             Act::Edit => {
-                self.edit(m);
+                let child = self.mood.taste.child > 0 && self.more.below(3) == 0;
+                self.edit(m, if child { CHILD } else { MAIN });
                 self.turn(m, vec![Wake::Definitions])
             }
             Act::Kill => self.crash(m),
@@ -265,7 +276,8 @@ impl Sim {
                 let runs: Vec<RunId> = self.promises[m].runs.values().map(|r| r.run.clone()).collect();
                 if !runs.is_empty() {
                     let run = runs[self.chance.below(runs.len())].clone();
-                    self.operator.cancel(&self.lab, &self.machines[m], run);
+                    let undo = self.mood.taste.undo > 0 && self.more.coin();
+                    self.operator.cancel(&self.lab, &self.machines[m], run, undo);
                 }
                 self.turn(m, vec![Wake::Inbox])
             }
@@ -502,9 +514,11 @@ impl Sim {
         Ok(())
     }
 
-    fn edit(&mut self, m: usize) {
-        let version = self.operator.edit(&mut self.chance, &self.lab, &self.machines[m], self.mood.wild);
-        self.note(m, &format!("version {version} is saved"));
+    fn edit(&mut self, m: usize, workflow: &str) {
+        let Self { chance, more, operator, machines, lab, mood, .. } = self;
+        let mut draws = Draws { chance, more, wild: mood.wild, taste: mood.taste };
+        let version = operator.edit(&mut draws, lab, &machines[m], workflow);
+        self.note(m, &format!("version {version} of {workflow} is saved"));
     }
 
     fn open(&self, m: usize) -> Vec<(RunId, Request)> {

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::{
     model::{Around, Request, RequestKind, Seen, at, moment, text},
-    workload::{Does, MeantStep},
+    workload::{After, Does, MeantStep},
 };
 
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -23,6 +23,10 @@ pub(crate) enum Phase {
     Failing,
     Asked(Digest),
     Timer(Timestamp, Timestamp, Seen),
+    /// A round went well.
+    Judged,
+    /// The next round begins at, since when.
+    Paused(Timestamp, Timestamp, Seen),
     Done,
     Failed,
     Skipped,
@@ -37,7 +41,11 @@ impl Phase {
 #[derive(Debug, Default)]
 pub(crate) struct Slot {
     pub(crate) phase: Phase,
-    attempt: u32,
+    pub(crate) attempt: u32,
+    /// How many attempts there were in earlier rounds.
+    base: u32,
+    /// How many rounds there were before this one.
+    rounds: u32,
     /// Attempts that a person gave beyond the bound, by saying that one did not happen.
     given: u32,
     /// It has one of the places of `max_parallel`: from its start until it is over or a person is asked.
@@ -61,7 +69,8 @@ impl Slot {
         let digest = Digest::new(text(line, "digest")).ok();
         let gate = GateId::new(text(line, "gate")).ok();
         let next = match (kind, &self.phase) {
-            ("gate.opened", Phase::Pending) if meant.approve => {
+            ("gate.opened", Phase::Pending | Phase::Paused(..)) if meant.approve => {
+                self.is_due(now, seen)?;
                 self.digest.clone_from(&digest);
                 self.gate = gate;
                 Phase::Gated(digest.ok_or("no digest")?, moment(line, "expires"))
@@ -88,16 +97,21 @@ impl Slot {
                 Phase::InFlight
             }
             ("attempt.succeeded", Phase::InFlight) if self.is_current(line) => {
-                self.is_answer(line, around)?;
-                Phase::Done
+                if meant.does != Does::Child {
+                    self.is_answer(line, around)?;
+                }
+                done(meant)
             }
             ("attempt.failed", Phase::InFlight) if self.is_current(line) => self.failed(line, meant, now, seen)?,
             ("attempt.unknown", Phase::InFlight) if self.is_current(line) => {
                 self.gate = gate;
                 Phase::Unknown
             }
-            ("attempt.succeeded", Phase::Unknown) if self.is_settled(line, around, "done") => Phase::Done,
+            ("attempt.succeeded", Phase::Unknown) if self.is_settled(line, around, "done") => done(meant),
             ("attempt.failed", Phase::Unknown) if self.is_settled(line, around, "not_done") => {
+                if around.stopping {
+                    return self.is_left(line);
+                }
                 self.given += 1;
                 Phase::Retrying(moment(line, "retry_at").ok_or("no next attempt")?, now, seen)
             }
@@ -117,12 +131,26 @@ impl Slot {
                         Phase::Retrying(now, now, seen)
                     }
                     "skip" => Phase::Skipped,
-                    "output" => Phase::Done,
+                    "output" => done(meant),
                     _ => Phase::Failed,
                 }
             }
+            ("request.withdrawn", Phase::Unknown)
+                if around.undoes && meant.undo.is_some() && line["cause"].is_null() =>
+            {
+                return Err("E8: what may have to be taken back is asked no more".to_owned());
+            }
             ("request.withdrawn", Phase::Gated(..) | Phase::Asked(_) | Phase::Unknown | Phase::Failing) => {
                 Phase::Skipped
+            }
+            ("step.repeated", Phase::Judged) => self.next_round(line, meant, now, seen)?,
+            ("step.succeeded", Phase::Judged) if meant.repeat.is_some_and(|r| r.until == self.rounds + 1) => {
+                Phase::Done
+            }
+            ("step.failed", Phase::Judged)
+                if meant.repeat.is_some_and(|r| r.max == self.rounds + 1 && r.until > r.max) =>
+            {
+                Phase::Failed
             }
             ("ask.opened", Phase::Pending) if meant.does == Does::Ask => {
                 self.gate = gate;
@@ -147,11 +175,20 @@ impl Slot {
             ("step.succeeded", Phase::Pending) if meant.does == Does::Set => Phase::Done,
             ("step.failed", Phase::Pending) if text(line, "code") == "expression" => Phase::Failed,
             ("step.skipped", Phase::Pending) => Phase::Skipped,
+            ("step.skipped", phase) if around.stopping => match phase {
+                Phase::InFlight if meant.does.changes() => {
+                    return Err("E6: what may have happened counts as not done".to_owned());
+                }
+                Phase::Gated(..) | Phase::Asked(_) | Phase::Unknown | Phase::Failing => {
+                    return Err(format!("the operator is asked still: {phase:?}"));
+                }
+                _ => Phase::Skipped,
+            },
             (_, phase) => return Err(format!("E1: `{}` is {phase:?}", meant.id)),
         };
         self.placed = match next {
             Phase::InFlight => true,
-            Phase::Retrying(..) => self.placed,
+            Phase::Retrying(..) | Phase::Judged | Phase::Paused(..) => self.placed,
             _ => false,
         };
         self.phase = next;
@@ -186,7 +223,9 @@ impl Slot {
         seen: Seen,
     ) -> Result<(), String> {
         match phase {
-            Phase::Pending if !meant.approve && meant.does.has_effect() => {}
+            Phase::Pending | Phase::Paused(..) if !meant.approve && meant.does.has_effect() => {
+                self.is_due(now, seen)?
+            }
             Phase::Approved => {}
             Phase::Retrying(due, set, begun) => in_time(due, set, begun, now, seen)?,
             other => return Err(format!("A1: `{}` starts an attempt while {other:?}", meant.id)),
@@ -194,8 +233,9 @@ impl Slot {
         if line["attempt"].as_u64() != Some(u64::from(self.attempt) + 1) {
             return Err(format!("E1: attempt {} follows attempt {}", line["attempt"], self.attempt));
         }
-        if self.attempt >= meant.attempts + self.given {
-            return Err(format!("E7: attempt {} of at most {}", self.attempt + 1, meant.attempts + self.given));
+        let tried = self.attempt - self.base;
+        if tried >= meant.attempts + self.given {
+            return Err(format!("E7: attempt {} of at most {}", tried + 1, meant.attempts + self.given));
         }
         let digest = Digest::new(text(line, "digest")).map_err(|e| e.to_string())?;
         match &self.digest {
@@ -215,22 +255,56 @@ impl Slot {
     }
 
     fn failed(&mut self, line: &Value, meant: &MeantStep, now: Timestamp, seen: Seen) -> Result<Phase, String> {
-        let Some(due) = moment(line, "retry_at") else {
-            let last = self.attempt >= meant.attempts;
-            if let Some(gate) = line["then"]["ask"].as_str() {
-                self.gate = GateId::new(gate).ok();
-                return Ok(Phase::Failing);
-            }
-            return if text(line, "class") == "soft" && !last {
-                Err("E7: a soft failure within the bounds is not retried".to_owned())
-            } else {
-                Ok(Phase::Failed)
-            };
-        };
-        if text(line, "class") != "soft" {
-            return Err(format!("E7: a failure of class {} is retried", line["class"]));
+        let class = ["soft", "hard", "business"].iter().position(|class| *class == text(line, "class"));
+        let after = meant.on[class.ok_or("it has no class")?];
+        let again = (class == Some(0) || after == After::Retry) && self.attempt - self.base < meant.attempts;
+        let then = &line["then"];
+        match (moment(line, "retry_at"), again) {
+            (Some(due), true) if then.is_null() => return Ok(Phase::Retrying(due, now, seen)),
+            (None, false) => {}
+            _ => return Err(format!("E7: tried again: {}, must be: {again}", line["retry_at"])),
         }
-        Ok(Phase::Retrying(due, now, seen))
+        match after {
+            After::Fail | After::Retry if then.is_null() => Ok(Phase::Failed),
+            After::Skip if then == "skip" => Ok(Phase::Skipped),
+            After::Ask if then["ask"].is_string() => {
+                self.gate = GateId::new(text(then, "ask")).ok();
+                Ok(Phase::Failing)
+            }
+            _ => Err(format!("E7: {after:?} was to follow, {then} does")),
+        }
+    }
+
+    /// A round that was not the last: the next one is an effect of its own.
+    fn next_round(&mut self, line: &Value, meant: &MeantStep, now: Timestamp, seen: Seen) -> Result<Phase, String> {
+        let repeat = meant.repeat.ok_or("it does not repeat")?;
+        self.rounds += 1;
+        if line["round"].as_u64() != Some(u64::from(self.rounds) + 1) || self.rounds >= repeat.max.min(repeat.until) {
+            return Err(format!("E7: round {} follows round {} of {repeat:?}", line["round"], self.rounds));
+        }
+        let due = repeat.every.map(|seconds| now + SignedDuration::from_secs(seconds.cast_signed()));
+        if moment(line, "due") != due {
+            return Err(format!("E7: the next round is due at {}, must be {due:?}", line["due"]));
+        }
+        (self.base, self.given, self.key, self.digest) = (self.attempt, 0, None, None);
+        Ok(Phase::Paused(due.unwrap_or(now), now, seen))
+    }
+
+    /// The pause before a round is over.
+    fn is_due(&self, now: Timestamp, seen: Seen) -> Result<(), String> {
+        match self.phase {
+            Phase::Paused(due, set, begun) => in_time(due, set, begun, now, seen),
+            _ => Ok(()),
+        }
+    }
+
+    /// What did not happen is not tried again by a run that stops.
+    fn is_left(&mut self, line: &Value) -> Result<(), String> {
+        if line["then"] != "skip" || !line["retry_at"].is_null() {
+            return Err("E8: a run that stops tries something again".to_owned());
+        }
+        self.phase = Phase::Skipped;
+        Ok(())
     }
 
     fn is_current(&self, line: &Value) -> bool {
@@ -254,6 +328,11 @@ impl Slot {
             && line["settled_by"].is_string()
             && self.is_current(line)
     }
+}
+
+/// What a success means: an end, or a round.
+fn done(meant: &MeantStep) -> Phase {
+    if meant.repeat.is_some() { Phase::Judged } else { Phase::Done }
 }
 
 /// A1 and A3: the operator said just this, about the digest that was shown, before it lapsed.
@@ -288,7 +367,7 @@ fn verb_of<'a>(line: &Value, around: &Around<'a>) -> Option<&'a Verb> {
 }
 
 /// E7: never early, by the time that really passed if the kernel was up all the while.
-fn in_time(due: Timestamp, set: Timestamp, begun: Seen, now: Timestamp, seen: Seen) -> Result<(), String> {
+pub(crate) fn in_time(due: Timestamp, set: Timestamp, begun: Seen, now: Timestamp, seen: Seen) -> Result<(), String> {
     if now < due {
         return Err(format!("E7: it was due at {due}, it is {now}"));
     }

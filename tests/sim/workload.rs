@@ -1,9 +1,7 @@
 //! Definitions drawn from a seed: valid ones, of every kind of step, each with a version of its own.
 //!
-//! The generator keeps what it meant beside the text it wrote, so that the reference model knows
-//! what must happen without reading a definition.
-
-use std::fmt::Write as _;
+//! The generator keeps what it meant beside the text that [`crate::wording`] makes of it, so that the
+//! reference model knows what must happen without reading a definition.
 
 use cairn_store_layout::payload::EffectClass;
 use serde_json::{Value, json};
@@ -14,7 +12,19 @@ use crate::shared::random::Random;
 #[derive(Debug, Clone)]
 pub(crate) struct Meant {
     pub(crate) version: u32,
+    /// In the order of the file; those of `finally` come last.
     pub(crate) steps: Vec<MeantStep>,
+    /// What becomes of the run when a step fails; `None`: what is usual.
+    pub(crate) on_failure: Option<OnFailure>,
+    /// In seconds.
+    pub(crate) deadline: Option<u64>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum OnFailure {
+    Continue,
+    Stop,
+    Undo,
 }
 
 #[derive(Debug, Clone)]
@@ -29,6 +39,34 @@ pub(crate) struct MeantStep {
     pub(crate) approve: bool,
     pub(crate) expires: bool,
     pub(crate) attempts: u32,
+    pub(crate) finally: bool,
+    /// So many of `needs` must be done; `None`: all.
+    pub(crate) join: Option<usize>,
+    pub(crate) repeat: Option<Repeat>,
+    /// What takes the effect back, by its class.
+    pub(crate) undo: Option<EffectClass>,
+    /// What follows a failure that is soft, hard or of business.
+    pub(crate) on: [After; 3],
+    /// Of a child run, in seconds.
+    pub(crate) timeout: Option<u64>,
+}
+
+/// Rounds: enough when it is round `until`, which may be more than `max`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Repeat {
+    pub(crate) until: u32,
+    pub(crate) max: u32,
+    /// A pause between two, in seconds.
+    pub(crate) every: Option<u64>,
+}
+
+/// What follows a failure that is not tried again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum After {
+    Fail,
+    Skip,
+    Ask,
+    Retry,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,25 +77,57 @@ pub(crate) enum Does {
     Set,
     Ask,
     Wait(u64),
+    /// A run of the workflow [`CHILD`].
+    Child,
 }
 
 impl Does {
     pub(crate) fn has_effect(self) -> bool {
-        matches!(self, Self::Run(_) | Self::Call(_) | Self::Agent)
+        matches!(self, Self::Run(_) | Self::Call(_) | Self::Agent | Self::Child)
+    }
+
+    /// Whether the world is another one after it.
+    pub(crate) fn changes(self) -> bool {
+        matches!(self, Self::Run(class) | Self::Call(class)
+            if matches!(class, EffectClass::Idempotent | EffectClass::Once))
     }
 }
 
-/// Files that every simulated store has.
-pub(crate) const PARTS: [(&str, &str); 2] = [
-    (
-        "connectors/world.toml",
-        "kind = \"http\"\nbase_url = \"https://world.example\"\n\n\
-         [operation.look]\nmethod = \"GET\"\npath = \"/look\"\neffect = \"read\"\n\n\
-         [operation.put]\nmethod = \"PUT\"\npath = \"/put\"\neffect = \"idempotent\"\n\n\
-         [operation.post]\nmethod = \"POST\"\npath = \"/post\"\neffect = \"once\"\n",
-    ),
-    ("agents/clerk.toml", "kind = \"template\"\n"),
-];
+/// The workflow that runs are asked of.
+pub(crate) const MAIN: &str = "w";
+/// The workflow that its steps start.
+pub(crate) const CHILD: &str = "c";
+
+/// How much of the language a seed uses beside what each one does, in percent.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Taste {
+    pub(crate) join: usize,
+    pub(crate) repeat: usize,
+    pub(crate) undo: usize,
+    pub(crate) on: usize,
+    pub(crate) finally: usize,
+    pub(crate) deadline: usize,
+    pub(crate) child: usize,
+}
+
+impl Taste {
+    /// Every second seed is plain; of the others each does much of some things and little of others.
+    pub(crate) fn draw(chance: &mut Random) -> Self {
+        if chance.coin() {
+            return Self::default();
+        }
+        let mut some = || if chance.below(5) < 2 { 10 + chance.below(60) } else { 0 };
+        Self {
+            join: some(),
+            repeat: some(),
+            undo: some(),
+            on: some(),
+            finally: some(),
+            deadline: some(),
+            child: some(),
+        }
+    }
+}
 
 impl Meant {
     /// Draws a workflow. `wild`: how many steps it may have.
@@ -69,20 +139,39 @@ impl Meant {
             let needs = needs.into_iter().take(3).collect();
             steps.push(MeantStep::draw(chance, n, needs));
         }
-        Self { version, steps }
+        Self { version, steps, on_failure: None, deadline: None }
     }
 
-    /// The definition as a file.
-    pub(crate) fn text(&self) -> String {
-        let version = self.version;
-        let mut text = format!(
-            "description = \"version {version}\"\n\n[[input]]\nname = \"n\"\ntype = \"number\"\ndefault = 1\n\n\
-             [[input]]\nname = \"items\"\ntype = \"json\"\ndefault = []\n",
-        );
-        for step in &self.steps {
-            step.write(&mut text, version);
+    /// Adds what `taste` asks for. `child`: it is itself what others start.
+    pub(crate) fn season(mut self, chance: &mut Random, taste: Taste, child: bool) -> Self {
+        let hit = |chance: &mut Random, percent: usize| chance.below(100) < percent;
+        for step in &mut self.steps {
+            step.season(chance, Taste { child: if child { 0 } else { taste.child }, ..taste });
         }
-        text
+        if hit(chance, taste.finally) {
+            for n in 0..=chance.below(2) {
+                let needs = (0..n).filter(|_| chance.coin()).map(|n| format!("f{n}")).collect();
+                let mut step = MeantStep::draw(chance, n, needs);
+                if matches!(step.does, Does::Ask | Does::Wait(_)) {
+                    step.does = Does::Set;
+                }
+                step.season(chance, Taste { undo: 0, child: 0, ..taste });
+                self.steps.push(MeantStep { id: format!("f{n}"), finally: true, ..step });
+            }
+        }
+        if hit(chance, taste.deadline) {
+            self.deadline = Some([5, 300, 5_000, 50_000][chance.below(4)]);
+        }
+        if hit(chance, taste.undo.max(taste.finally)) {
+            self.on_failure = Some([OnFailure::Continue, OnFailure::Stop, OnFailure::Undo][chance.below(3)]);
+        }
+        self
+    }
+
+    /// What becomes of the run when a step fails.
+    pub(crate) fn on_failure(&self) -> OnFailure {
+        let undoes = self.steps.iter().any(|step| step.undo.is_some());
+        self.on_failure.unwrap_or(if undoes { OnFailure::Undo } else { OnFailure::Continue })
     }
 
     pub(crate) fn step(&self, id: &str) -> Option<&MeantStep> {
@@ -124,59 +213,42 @@ impl MeantStep {
             approve: effect && chance.below(3) == 0,
             expires: chance.below(3) == 0,
             attempts: if effect { 1 + u32::try_from(chance.below(3)).expect("small") } else { 1 },
+            finally: false,
+            join: None,
+            repeat: None,
+            undo: None,
+            on: [After::Fail, After::Fail, After::Ask],
+            timeout: None,
         }
     }
 
-    fn write(&self, text: &mut String, version: u32) {
-        let Self { id, needs, .. } = self;
-        let _ = write!(text, "\n[[step]]\nid = \"{id}\"\n");
-        if !needs.is_empty() {
-            let _ = writeln!(text, "needs = {needs:?}");
+    fn season(&mut self, chance: &mut Random, taste: Taste) {
+        let mut hit = |percent: usize| chance.below(100) < percent;
+        let (joins, repeats, undoes) = (hit(taste.join), hit(taste.repeat), hit(taste.undo));
+        let (ons, child) = (hit(taste.on), hit(taste.child));
+        let small = |chance: &mut Random, n: usize| 1 + u32::try_from(chance.below(n)).expect("small");
+        if child && !matches!(self.does, Does::Ask) {
+            self.does = Does::Child;
+            // each one does as much as a run of its own
+            self.each = self.each.filter(|_| chance.below(3) == 0);
+            self.timeout = (chance.below(3) == 0).then(|| [3, 500, 20_000][chance.below(3)]);
+            self.attempts = small(chance, 2);
         }
-        if let Some(above) = self.above {
-            let _ = writeln!(text, "if = \"{{{{ input.n > {above} }}}}\"");
+        if joins && !self.needs.is_empty() {
+            self.join = Some(1 + chance.below(self.needs.len()));
         }
-        let item = if self.each.is_some() { " {{ item }}" } else { "" };
-        if let Some(most) = self.each {
-            let _ = writeln!(text, "for_each = {{ in = \"{{{{ input.items }}}}\", max_parallel = {most} }}");
+        if !self.does.has_effect() {
+            return;
         }
-        // what an earlier step gave goes into the effect: a result that changed would change its content
-        let seen: String = needs.iter().map(|need| format!(" {{{{ steps.{need}.output }}}}")).collect();
-        let body = format!("v{version}{item}{seen}");
-        let _ = match self.does {
-            Does::Run(class) => {
-                writeln!(text, "run = [\"do\", \"v{version}\"]\nstdin = \"{body}\"\neffect = \"{}\"", word(class))
-            }
-            Does::Call(class) => {
-                let operation = match class {
-                    EffectClass::Once => "post",
-                    EffectClass::Idempotent => "put",
-                    _ => "look",
-                };
-                writeln!(text, "call = \"world.{operation}\"\nwith = {{ body = \"{body}\" }}")
-            }
-            Does::Agent => {
-                writeln!(text, "agent = \"clerk\"\ntemplate = \"t.txt\"\nwith = {{ body = \"{body}\" }}")
-            }
-            Does::Set => writeln!(text, "set = {{ body = \"{body}\" }}"),
-            Does::Ask => writeln!(text, "ask = \"v{version}?\"\nform = [{{ name = \"answer\" }}]"),
-            Does::Wait(seconds) => writeln!(text, "wait = \"{seconds}s\""),
-        };
-        if self.does.has_effect() {
-            let _ = writeln!(text, "retry = {{ attempts = {}, first = \"2s\", max = \"5m\" }}", self.attempts);
+        if repeats {
+            let every = (chance.coin()).then(|| [1, 50, 3_000][chance.below(3)]);
+            self.repeat = Some(Repeat { until: small(chance, 4), max: small(chance, 3), every });
         }
-        if self.approve {
-            let expires = if self.expires { ", expires = \"1h\"" } else { "" };
-            let _ = writeln!(text, "approve = {{ when = \"always\", summary = \"v{version}\"{expires} }}");
+        if undoes && self.does != Does::Child {
+            self.undo = Some([EffectClass::Idempotent, EffectClass::Once][chance.below(2)]);
         }
-    }
-}
-
-fn word(class: EffectClass) -> &'static str {
-    match class {
-        EffectClass::None => "none",
-        EffectClass::Read => "read",
-        EffectClass::Idempotent => "idempotent",
-        EffectClass::Once => "once",
+        if ons {
+            self.on = [(); 3].map(|()| [After::Fail, After::Skip, After::Ask, After::Retry][chance.below(4)]);
+        }
     }
 }

@@ -426,12 +426,6 @@ impl State {
         self.stopping.as_ref().filter(|_| is_main && self.awaits(parent)).map(|stopping| stopping.undo)
     }
 
-    /// Tells whether nothing but `finally`, or taking back, is left of the run.
-    #[must_use]
-    pub fn is_ending(&self) -> bool {
-        self.stopping.is_some() || self.is_main_over()
-    }
-
     /// How many steps there are, and how many are over.
     #[must_use]
     pub fn progress(&self) -> (usize, usize) {
