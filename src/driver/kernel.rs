@@ -118,6 +118,11 @@ impl Kernel {
         self.driver.triggers.leave_times();
     }
 
+    /// Tells whether somebody wakes us whenever files change, so that looking at them now and then may wait longer.
+    pub(super) fn rely_on_watch(&mut self, whole: bool) {
+        self.driver.backstop = if whole { super::BACKSTOP_WATCHED } else { super::BACKSTOP };
+    }
+
     /// The folders to be watched beside the inbox and the definitions.
     pub(super) fn watched(&self) -> Vec<PathBuf> {
         let files = self.driver.triggers.look_for_files().then(|| self.driver.store.path(paths::FILES));

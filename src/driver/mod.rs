@@ -80,6 +80,8 @@ use turn::Turn;
 const REST: SignedDuration = SignedDuration::from_secs(60);
 /// Files are looked at this often even if nobody said that they changed.
 const BACKSTOP: Duration = Duration::from_secs(10);
+/// The same where the system tells of every change: each look wakes the watch as well, once a file.
+const BACKSTOP_WATCHED: Duration = Duration::from_secs(30);
 /// So many passages are written into the vector table even by a kernel of a moment.
 const FLUSH_WAITING: usize = 64;
 /// How often a checkpoint of the branch is moved.
@@ -157,6 +159,8 @@ struct Driver {
     /// What pins new runs of a workflow, as of a commit.
     pins: (Option<CommitHash>, BTreeMap<String, Pins>),
     edits: Edits,
+    /// How long to sleep at the most.
+    backstop: Duration,
     /// An edit counts as saved when its files have been left alone for so long.
     settled: Duration,
     /// Whether vector tables are written.
@@ -224,14 +228,14 @@ impl Driver {
 
     /// How long to sleep when nothing wakes us: until the next deadline, and never past the backstop.
     fn patience(&mut self) -> Duration {
-        let now = self.clock.now();
+        let (now, backstop) = (self.clock.now(), self.backstop);
         let wait =
-            self.next_deadline().map_or(BACKSTOP, |at| at.duration_since(now).max(SignedDuration::ZERO).unsigned_abs());
+            self.next_deadline().map_or(backstop, |at| at.duration_since(now).max(SignedDuration::ZERO).unsigned_abs());
         let up = self.clock.up();
-        let edits = self.edits.due.map_or(BACKSTOP, |due| due.saturating_sub(up));
-        let commits = self.beside.patience(up, self.resting, !self.stale_index.is_empty()).unwrap_or(BACKSTOP);
-        let triggers = self.triggers_rest().unwrap_or(BACKSTOP);
-        wait.min(edits).min(commits).min(triggers).min(BACKSTOP)
+        let edits = self.edits.due.map_or(backstop, |due| due.saturating_sub(up));
+        let commits = self.beside.patience(up, self.resting, !self.stale_index.is_empty()).unwrap_or(backstop);
+        let triggers = self.triggers_rest().unwrap_or(backstop);
+        wait.min(edits).min(commits).min(triggers).min(backstop)
     }
 
     fn next_deadline(&self) -> Option<Timestamp> {

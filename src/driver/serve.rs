@@ -153,6 +153,7 @@ fn attend(
             helpers.upkeep.tick();
             // an edit may have brought the first trigger that looks for files
             helpers.watch.follow(kernel.watched());
+            kernel.rely_on_watch(helpers.watch.is_whole());
         }
         let patience = if kernel.is_paused() { LOOK } else { kernel.patience() };
         let mut all = vec![wakes.recv_timeout(patience).unwrap_or(Wake::Time)];

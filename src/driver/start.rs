@@ -86,6 +86,7 @@ impl Driver {
             pinned: BTreeMap::new(),
             pins: (None, BTreeMap::new()),
             edits: Edits::default(),
+            backstop: super::BACKSTOP,
             settled: world.settled,
             vectors: world.vectors,
             pace: Pace::default(),

@@ -16,6 +16,8 @@ pub(super) struct Watch {
     /// Absent when the system can not, which the slow poll makes up for.
     watcher: Option<RecommendedWatcher>,
     followed: BTreeSet<PathBuf>,
+    /// A folder is not watched.
+    has_gaps: bool,
     wakes: Wakes,
 }
 
@@ -30,7 +32,14 @@ impl Watch {
             Ok(watcher)
         });
         let watcher = started.inspect_err(told).ok();
-        Self { watcher, followed: BTreeSet::new(), wakes }
+        // a folder that somebody makes later
+        let has_gaps = paths::DEFINITION_DIRS.iter().any(|dir| !root.join(dir).is_dir());
+        Self { watcher, followed: BTreeSet::new(), has_gaps, wakes }
+    }
+
+    /// Tells whether everything that was asked for is watched.
+    pub(super) fn is_whole(&self) -> bool {
+        self.watcher.is_some() && !self.has_gaps
     }
 
     /// Watches these folders too, from now on. What came into a new one before is looked at once, so that
@@ -45,7 +54,10 @@ impl Watch {
             self.followed.insert(folder.clone());
             match watcher.watch(&folder, RecursiveMode::Recursive) {
                 Ok(()) => self.wakes.send(Wake::Files),
-                Err(error) => told(&error),
+                Err(error) => {
+                    told(&error);
+                    self.has_gaps = true;
+                }
             }
         }
     }
