@@ -174,7 +174,7 @@ pub const TABLE: &[Binding] = &[
         &[Key::Enter, Key::Char('l'), Key::Right],
         Action::Expand,
         "expand",
-        "unfold or fold the step",
+        "unfold or fold the step; go to the run that it names",
         "",
     ),
     bind(

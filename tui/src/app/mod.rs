@@ -111,6 +111,10 @@ pub struct App {
     pub(crate) run: Option<OpenRun>,
     /// The run that was asked for and has not come yet.
     pub(crate) run_wanted: Option<RunId>,
+    /// Where its cursor is to stand.
+    run_aim: Option<RunRow>,
+    /// The runs that led here, from parent to child or back, with their cursors.
+    trail: Vec<(RunId, Option<RunRow>)>,
     pub(crate) mode: Mode,
     mode_since: Millis,
     pub(crate) note: Option<Note>,
@@ -148,6 +152,8 @@ impl App {
             run_states: States::default(),
             run: None,
             run_wanted: None,
+            run_aim: None,
+            trail: Vec::new(),
             mode: Mode::default(),
             mode_since: Millis::default(),
             note: None,
@@ -333,6 +339,7 @@ impl App {
             Action::States => self.next_states(),
             Action::OpenRunOfItem | Action::OpenRun => self.open_run(intents),
             Action::ToRequest => self.go_to_request(intents),
+            Action::Expand if self.go_to_kin(intents) => {}
             Action::Expand => {
                 if let Some(run) = &mut self.run
                     && !run.toggle()

@@ -1,6 +1,8 @@
 //! Moving about: cursor, scrolling, screens, and what has been read.
 
-use super::{App, Confirm, Focus, InboxRow, Mode, Screen, Seen, States, filter::Filter, mode::Purpose, run_lines};
+use super::{
+    App, Confirm, Focus, InboxRow, Mode, RunRow, Screen, Seen, States, filter::Filter, mode::Purpose, run_lines,
+};
 use crate::{Intent, detail, draw::layout::Room};
 use cairn_store_layout::{RunId, view::InboxItem};
 
@@ -34,6 +36,8 @@ impl App {
             self.set_filter(String::new());
         } else if self.focus == Focus::Detail {
             self.focus = Focus::List;
+        } else if let (Screen::Run, Some((run, aim))) = (self.screen, self.trail.pop()) {
+            self.load_run(run, aim, intents);
         } else if self.screen == Screen::Run {
             self.back_to_list(intents);
         }
@@ -47,6 +51,7 @@ impl App {
         if self.screen == Screen::Run && screen != Screen::Run {
             self.run = None;
             self.run_wanted = None;
+            self.trail.clear();
             intents.push(Intent::CloseRun);
         }
         if self.screen != screen {
@@ -61,9 +66,29 @@ impl App {
         let Some(run) = self.selected_run().cloned() else { return };
         self.came_from = self.screen;
         self.show(Screen::Run, intents);
+        self.load_run(run, None, intents);
+    }
+
+    fn load_run(&mut self, run: RunId, aim: Option<RunRow>, intents: &mut Vec<Intent>) {
         self.run = None;
+        self.run_aim = aim;
         self.run_wanted = Some(run.clone());
+        (self.focus, self.scroll) = (Focus::List, 0);
         intents.push(Intent::OpenRun(run));
+    }
+
+    /// Goes to the child run or the parent that the row names; Esc comes back.
+    pub(super) fn go_to_kin(&mut self, intents: &mut Vec<Intent>) -> bool {
+        let Some((run, aim)) = self.run.as_ref().and_then(super::OpenRun::kin) else { return false };
+        // back the way one came, so that the trail does not grow by going to and fro
+        if let Some((last, row)) = self.trail.pop_if(|(last, _)| *last == run) {
+            self.load_run(last, row.or(aim), intents);
+            return true;
+        }
+        let here = self.run.as_ref().map(|open| (open.detail.view.run.clone(), open.rows.cursor().cloned()));
+        self.trail.extend(here);
+        self.load_run(run, aim, intents);
+        true
     }
 
     /// Goes from a run to its open request, that of the selected step before others.

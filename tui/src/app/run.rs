@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 
 use cairn_store_layout::{
-    StepId,
+    RunId, StepId,
+    event::Parent,
     view::{AttemptView, RunView, SlotState, SlotView, StepView},
 };
 
@@ -41,6 +42,8 @@ impl RunTab {
 /// Names a row, whatever arrives above it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum RunRow {
+    /// The run whose step started this one.
+    Parent,
     Step(StepId),
     Slot(StepId, String),
     Attempt(StepId, Option<String>, u32),
@@ -120,6 +123,36 @@ impl OpenRun {
         has
     }
 
+    /// The run that the row under the cursor names, and the row of that run it belongs to.
+    pub(crate) fn kin(&self) -> Option<(RunId, Option<RunRow>)> {
+        match self.rows.cursor()? {
+            RunRow::Parent => {
+                let Parent { run, step, iteration, .. } = self.detail.view.parent.clone()?;
+                let row = match iteration {
+                    Some(key) => RunRow::Slot(step, key),
+                    None => RunRow::Step(step),
+                };
+                Some((run, Some(row)))
+            }
+            RunRow::Step(id) => Some((self.slot(id, None)?.child()?.clone(), None)),
+            RunRow::Slot(id, key) => Some((self.slot(id, Some(key))?.child()?.clone(), None)),
+            RunRow::Attempt(id, key, n) => Some((self.attempt(id, key.as_deref(), *n)?.child.clone()?, None)),
+            RunRow::Event(_) | RunRow::Artifact(_) => None,
+        }
+    }
+
+    /// Puts the cursor on a row, unfolding what it lies in.
+    pub(crate) fn aim(&mut self, row: &RunRow) {
+        if let RunRow::Slot(id, _) | RunRow::Attempt(id, _, _) = row {
+            self.open.insert(RunRow::Step(id.clone()));
+        }
+        if let RunRow::Attempt(id, Some(key), _) = row {
+            self.open.insert(RunRow::Slot(id.clone(), key.clone()));
+        }
+        self.offer();
+        self.rows.point_at(row);
+    }
+
     pub(crate) fn step(&self, id: &StepId) -> Option<&StepView> {
         self.detail.view.step(id)
     }
@@ -144,6 +177,7 @@ impl OpenRun {
     /// The words of a row, for the filter.
     pub(crate) fn haystack(&self, row: &RunRow, config: &Config) -> String {
         match row {
+            RunRow::Parent => self.detail.view.parent.as_ref().map_or(String::new(), |p| format!("parent {}", p.run)),
             RunRow::Step(id) => {
                 self.step(id).map_or(String::new(), |s| format!("{id} {} {}", s.does, s.state().word()))
             }
@@ -172,6 +206,11 @@ impl OpenRun {
     pub(crate) fn lines(&self, config: &Config, width: usize) -> Vec<detail::Line> {
         let mut pane = detail::Pane::new(config, width);
         match self.rows.cursor() {
+            Some(RunRow::Parent) => {
+                if let Some(parent) = &self.detail.view.parent {
+                    super::run_lines::parent(&mut pane, parent);
+                }
+            }
             Some(RunRow::Step(id)) => {
                 if let Some(step) = self.step(id) {
                     super::run_lines::step(&mut pane, step, config);
@@ -216,7 +255,7 @@ impl OpenRun {
     }
 
     fn tree(&self) -> Vec<RunRow> {
-        let mut rows = Vec::new();
+        let mut rows: Vec<RunRow> = self.detail.view.parent.iter().map(|_| RunRow::Parent).collect();
         for step in &self.detail.view.steps {
             let row = RunRow::Step(step.id.clone());
             let open = self.open.contains(&row);

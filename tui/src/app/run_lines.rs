@@ -1,9 +1,10 @@
 //! The reading pane of a run: what a step was given, gave back, cost and failed with.
 
 use cairn_store_layout::{
+    event::Parent,
     money::Usd,
     payload::{EffectClass, to_text},
-    view::{AttemptView, RunItem, SlotState, SlotView, StepView},
+    view::{AttemptView, RunItem, SlotState, SlotView, StepView, UndoState},
 };
 use jiff::Timestamp;
 use serde_json::Value;
@@ -27,6 +28,9 @@ pub(crate) fn step(pane: &mut Pane<'_>, step: &StepView, config: &Config) {
     if !step.needs.is_empty() {
         let needs: Vec<&str> = step.needs.iter().map(cairn_store_layout::StepId::as_str).collect();
         pane.part("NEEDS", &needs.join(", "), Tone::Plain);
+    }
+    if step.finally {
+        pane.part("WHEN", "finally: after all other steps, however they ended", Tone::Plain);
     }
     if let Some(note) = &step.note {
         pane.part("NOTE", note, Tone::Warn);
@@ -78,6 +82,15 @@ pub(crate) fn slot(pane: &mut Pane<'_>, slot: &SlotView, config: &Config) {
     if let Some(note) = &slot.note {
         pane.part("NOTE", note, Tone::Warn);
     }
+    if let Some(undo) = &slot.undo {
+        let what = undo.effect.as_ref().map_or(String::new(), |effect| format!(" by {}", effect.request.name()));
+        let attempts = if undo.attempts > 1 { format!(", attempt {}", undo.attempts) } else { String::new() };
+        let text = format!("{}{what}{attempts}, {}", undo_words(undo.state), config.seconds(undo.at));
+        pane.part("UNDO", &text, Tone::Plain);
+    }
+    if let Some(child) = slot.child() {
+        pane.part("CHILD", &format!("run {} (Enter goes to it)", child.short()), Tone::Plain);
+    }
     if let Some(gate) = &slot.gate {
         pane.part("GATE", &format!("{} (i goes to it while it is open)", gate.short()), Tone::Plain);
     }
@@ -102,6 +115,24 @@ pub(crate) fn slot(pane: &mut Pane<'_>, slot: &SlotView, config: &Config) {
     for a in &slot.attempts {
         attempt(pane, a, config);
     }
+}
+
+fn undo_words(state: UndoState) -> &'static str {
+    match state {
+        UndoState::Running => "is being taken back",
+        UndoState::Retrying => "is taken back once more later",
+        UndoState::Waiting => "nobody knows whether it was taken back; you are asked",
+        UndoState::Undone => "taken back",
+        UndoState::Failed => "not taken back, for good",
+    }
+}
+
+/// The run whose step started this one.
+pub(crate) fn parent(pane: &mut Pane<'_>, parent: &Parent) {
+    let iteration = parent.iteration.as_deref().map_or(String::new(), |key| format!(" {key}"));
+    pane.part("RUN", parent.run.as_str(), Tone::Plain);
+    pane.part("STEP", &format!("{}{iteration}, attempt {}", parent.step, parent.attempt), Tone::Plain);
+    pane.part("", "that step waits for the end of this run; Enter goes to it", Tone::Plain);
 }
 
 /// One attempt.

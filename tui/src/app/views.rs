@@ -119,7 +119,13 @@ impl App {
         let run = &detail.view.run;
         match &mut self.run {
             Some(open) if open.detail.view.run == *run => open.update(detail),
-            _ if self.run_wanted.as_ref() == Some(run) => self.run = Some(OpenRun::new(detail)),
+            _ if self.run_wanted.as_ref() == Some(run) => {
+                let mut run = OpenRun::new(detail);
+                if let Some(row) = self.run_aim.take() {
+                    run.aim(&row);
+                }
+                self.run = Some(run);
+            }
             // news of a run that was closed meanwhile
             _ => {}
         }

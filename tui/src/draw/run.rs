@@ -1,6 +1,6 @@
 //! One run: tree, waterfall, events, artifacts.
 
-use cairn_store_layout::view::{AttemptView, SlotState, SlotView, StepView};
+use cairn_store_layout::view::{AttemptView, SlotState, SlotView, StepView, UndoState};
 use jiff::Timestamp;
 use ratatui::layout::Rect;
 
@@ -31,6 +31,13 @@ pub(super) fn list(app: &App, area: Rect, pen: &mut Pen<'_>) {
         super::nothing(app, rest, text, pen);
     }
     super::rows(&run.rows, rest, pen, |row, line, here, pen| match row {
+        RunRow::Parent => {
+            if let Some(parent) = &run.detail.view.parent {
+                let key = parent.iteration.as_deref().map_or(String::new(), |key| format!(" {key}"));
+                let text = format!("^ started by run {}, step {}{key}", parent.run.short(), parent.step);
+                pen.put_row(line.x + 1, line.y, line.width.saturating_sub(2), &text, Role::Plain, here);
+            }
+        }
         RunRow::Step(id) => {
             if let Some(step) = run.step(id) {
                 step_row(app, run, step, line, here, pen);
@@ -41,7 +48,8 @@ pub(super) fn list(app: &App, area: Rect, pen: &mut Pen<'_>) {
                 let open = fold(!slot.attempts.is_empty(), run.open.contains(row));
                 let label = format!("  {open} {key}");
                 let facts = slot_facts(app, slot);
-                bar_row(app, run, line, here, &label, slot.state, &facts, (slot.started, slot.ended), pen);
+                let shown = (slot.state, slot.undo.as_ref().map(|undo| undo.state));
+                bar_row(app, run, line, here, &label, shown, &facts, (slot.started, slot.ended), pen);
             }
         }
         RunRow::Attempt(id, key, n) => {
@@ -88,13 +96,21 @@ fn fold(has: bool, open: bool) -> char {
 fn step_row(app: &App, run: &OpenRun, step: &StepView, line: Rect, here: bool, pen: &mut Pen<'_>) {
     let at = run.detail.view.steps.iter().position(|s| s.id == step.id).unwrap_or(0) + 1;
     let open = fold(has_rows(step), run.open.contains(&RunRow::Step(step.id.clone())));
-    let label = format!("{open} {at} {}", step.id);
+    let when = if step.finally { "finally " } else { "" };
+    let label = format!("{open} {at} {when}{}", step.id);
     let facts = if step.expanded {
         iterations(step)
     } else {
         step.slots.first().map_or_else(|| step.note.clone().unwrap_or_default(), |s| slot_facts(app, s))
     };
-    bar_row(app, run, line, here, &label, step.state(), &facts, (step.started(), step.ended()), pen);
+    bar_row(app, run, line, here, &label, (step.state(), undoing(step)), &facts, (step.started(), step.ended()), pen);
+}
+
+/// How taking back stands for a step as a whole: what most wants attention.
+fn undoing(step: &StepView) -> Option<UndoState> {
+    let order = [UndoState::Waiting, UndoState::Running, UndoState::Retrying, UndoState::Failed, UndoState::Undone];
+    let has = |state: &UndoState| step.slots.iter().any(|s| s.undo.as_ref().is_some_and(|u| u.state == *state));
+    order.into_iter().find(has)
 }
 
 /// Cost and note of a plain step or iteration.
@@ -107,6 +123,9 @@ fn slot_facts(app: &App, slot: &SlotView) -> String {
     }
     if slot.cost().0 > 0 {
         out.push(format!("${}", slot.cost().short()));
+    }
+    if let Some(child) = slot.child() {
+        out.push(format!("run {}", child.short()));
     }
     if slot.attempts.len() > 1 {
         out.push(format!("attempt {}", slot.attempts.len()));
@@ -126,7 +145,7 @@ fn attempt_row(app: &App, run: &OpenRun, attempt: &AttemptView, line: Rect, here
         None => attempt.usage.model.clone().unwrap_or_default(),
     };
     let label = format!("    - attempt {}", attempt.number);
-    bar_row(app, run, line, here, &label, state, &facts, (Some(attempt.started), attempt.ended), pen);
+    bar_row(app, run, line, here, &label, (state, None), &facts, (Some(attempt.started), attempt.ended), pen);
 }
 
 #[expect(clippy::too_many_arguments, reason = "one row has this many columns, and it is drawn in one place")]
@@ -136,7 +155,7 @@ fn bar_row(
     line: Rect,
     here: bool,
     label: &str,
-    state: SlotState,
+    (state, undo): (SlotState, Option<UndoState>),
     facts: &str,
     (from, to): (Option<Timestamp>, Option<Timestamp>),
     pen: &mut Pen<'_>,
@@ -145,13 +164,18 @@ fn bar_row(
     let mut x = line.x + 1;
     pen.put_row(x, line.y, label_cells, label, Role::Plain, here);
     x += label_cells + 1;
-    let role = match state {
-        SlotState::Waiting | SlotState::Retrying => Role::Warn,
-        SlotState::Failed => Role::Bad,
-        SlotState::Done => Role::Good,
-        _ => Role::Plain,
+    let (word, role) = match (undo, state) {
+        (Some(UndoState::Running), _) => ("undoing", Role::Plain),
+        (Some(UndoState::Retrying), _) => (SlotState::Retrying.word(), Role::Warn),
+        (Some(UndoState::Waiting), _) => (SlotState::Waiting.word(), Role::Warn),
+        (Some(UndoState::Undone), _) => ("undone", Role::Plain),
+        (Some(UndoState::Failed), _) => ("STAYS", Role::Bad),
+        (None, SlotState::Waiting | SlotState::Retrying) => (state.word(), Role::Warn),
+        (None, SlotState::Failed) => (state.word(), Role::Bad),
+        (None, SlotState::Done) => (state.word(), Role::Good),
+        (None, _) => (state.word(), Role::Plain),
     };
-    pen.put_row(x, line.y, 7, state.word(), role, here);
+    pen.put_row(x, line.y, 7, word, role, here);
     x += 8;
     if let (Some(from), Some(to)) = (from, to) {
         pen.put_row(x, line.y, 6, &span(from, to), Role::Plain, here);
