@@ -17,6 +17,8 @@ pub enum Scope {
     Runs,
     /// One run.
     Run,
+    /// The workflows and what starts them.
+    Workflows,
     /// Every screen.
     Anywhere,
 }
@@ -31,6 +33,7 @@ impl Scope {
             Self::Inbox => "Inbox",
             Self::Runs => "Runs",
             Self::Run => "Run",
+            Self::Workflows => "Workflows",
             Self::Anywhere => "Everywhere",
         }
     }
@@ -65,6 +68,7 @@ pub enum Action {
     Copy,
     ShowInbox,
     ShowRuns,
+    ShowWorkflows,
     Help,
     Repaint,
     Suspend,
@@ -194,6 +198,14 @@ pub const TABLE: &[Binding] = &[
         "end the run before its time; asks first",
         "cairn run cancel RUN",
     ),
+    bind(
+        Scope::Workflows,
+        &[Key::Enter, Key::Char('l'), Key::Right],
+        Action::OpenRun,
+        "run",
+        "open the run that the trigger started last",
+        "cairn trigger ls",
+    ),
     bind(Scope::Anywhere, &[Key::Char('y')], Action::Copy, "copy", "copy the id, the command or the text", ""),
     bind(Scope::Anywhere, &[Key::Char('/')], Action::Find, "find", "filter the list: fuzzy, 'exact, !not", ""),
     bind(
@@ -213,6 +225,7 @@ pub const TABLE: &[Binding] = &[
     bind(Scope::Anywhere, &[Key::Char('.')], Action::TakeIn, "", "take in new rows", ""),
     bind(Scope::Anywhere, &[Key::Char('1')], Action::ShowInbox, "", "Inbox", "cairn inbox ls"),
     bind(Scope::Anywhere, &[Key::Char('2')], Action::ShowRuns, "", "Runs", "cairn run ls"),
+    bind(Scope::Anywhere, &[Key::Char('3')], Action::ShowWorkflows, "", "Workflows", "cairn workflow ls"),
     bind(
         Scope::Anywhere,
         &[Key::Esc, Key::Char('h'), Key::Left],
@@ -273,6 +286,7 @@ mod tests {
             &[Scope::Ask, Scope::Inbox, Scope::Anywhere],
             &[Scope::Runs, Scope::Anywhere],
             &[Scope::Run, Scope::Anywhere],
+            &[Scope::Workflows, Scope::Anywhere],
         ] {
             let mut seen = BTreeSet::new();
             for key in valid(together).flat_map(|b| b.keys) {

@@ -10,7 +10,7 @@ use cairn_store_layout::{
     ids::ulid_from,
     payload::{EffectClass, EffectContent, Request},
     record::Record,
-    view::{Health, InboxItem, KernelHealth, RunView, Snapshot, describe, kind_word},
+    view::{Firing, Health, InboxItem, KernelHealth, RunView, Snapshot, TriggerItem, describe, kind_word},
 };
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
@@ -419,7 +419,39 @@ pub fn snapshot() -> Snapshot {
             .hint("did you mean `approve`?"),
         ],
         workflows: ["client-onboarding", "content-production", "invoice-chase"].map(str::to_owned).to_vec(),
+        triggers: triggers(&histories[3].view.run),
     }
+}
+
+/// A trigger that did its work, one that left a start out, and one that nobody trusted yet.
+fn triggers(started: &RunId) -> Vec<TriggerItem> {
+    let by = |workflow: &str, trigger: &str, by: &str| TriggerItem {
+        workflow: workflow.to_owned(),
+        trigger: trigger.to_owned(),
+        by: by.to_owned(),
+        on: true,
+        next: None,
+        missed: 0,
+        waits: false,
+        last: None,
+    };
+    let last = |seconds, run: Option<&RunId>, why: Option<&str>| {
+        Some(Firing { at: at(seconds), run: run.cloned(), left_out: why.map(str::to_owned) })
+    };
+    vec![
+        TriggerItem { on: false, ..by("client-onboarding", "signed", "event contract.signed") },
+        TriggerItem {
+            next: Some(at(72_000)),
+            last: last(-14_400, Some(started), None),
+            ..by("invoice-chase", "weekdays", "cron 0 8 * * 1-5")
+        },
+        TriggerItem {
+            waits: true,
+            missed: 2,
+            last: last(-3_600, None, Some("an earlier run is not over")),
+            ..by("invoice-chase", "mails", "files mails/*.eml")
+        },
+    ]
 }
 
 /// A store in which nothing happened yet.

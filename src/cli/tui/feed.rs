@@ -10,7 +10,7 @@ use std::{
 
 use cairn_store_layout::{
     CommandId, GateId, RunId, paths,
-    view::{KernelHealth, Snapshot, describe, kind_word},
+    view::{KernelHealth, Snapshot, TriggerItem, describe, kind_word},
 };
 use cairn_tui::{EventLine, Msg, RunDetail, terminal::Mailbox};
 use jiff::Timestamp;
@@ -27,6 +27,7 @@ use crate::{
         fsutil::At as _,
         identity, lock,
         reader::{Reader, Surroundings},
+        triggers,
     },
 };
 
@@ -37,6 +38,8 @@ const GATHER: Duration = Duration::from_millis(100);
 const LOOK: Duration = Duration::from_secs(2);
 /// How often commands on their way are looked after.
 const FOLLOW: Duration = Duration::from_millis(200);
+/// Triggers are not read again sooner; the look after a change is later than this.
+const TRIGGERS: Duration = Duration::from_millis(400);
 /// How often everything is read even though nothing was heard.
 const SURE: Duration = Duration::from_secs(30);
 
@@ -73,6 +76,7 @@ pub(super) fn spawn(store: Store, mailbox: Mailbox, sender: Sender<Ask>, asks: R
         shown: None,
         kernel: KernelHealth::Down,
         stale: None,
+        triggers: None,
     };
     thread::Builder::new().name("feed".to_owned()).spawn(move || feed.run(sender, &asks))?;
     Ok(())
@@ -89,12 +93,15 @@ struct Feed {
     shown: Option<(RunId, u64, Option<String>)>,
     kernel: KernelHealth,
     stale: Option<Timestamp>,
+    /// What starts runs by itself, and when that was read.
+    triggers: Option<(Instant, Vec<TriggerItem>)>,
 }
 
 impl Feed {
     fn run(mut self, sender: Sender<Ask>, asks: &Receiver<Ask>) {
         let _watcher = watch(self.reader.store().root(), sender);
-        let (mut read, mut again) = (Instant::now(), None);
+        // what the first look leaves out comes a moment later
+        let (mut read, mut again) = (Instant::now(), Some(Instant::now() + LOOK / 4));
         let mut listens = self.read();
         while listens {
             // without a kernel nothing becomes of a command until one starts, which a look sees
@@ -163,8 +170,26 @@ impl Feed {
     fn snapshot(&mut self) -> Result<Snapshot, Failure> {
         let root = self.reader.store().root().to_owned();
         let tree = WorkTree::read(&root).at("read the definitions in", &root)?;
-        let around = Surroundings { problems: tree.problems(), workflows: tree.workflows.into_keys().collect() };
+        let triggers = self.triggers();
+        let around =
+            Surroundings { problems: tree.problems(), workflows: tree.workflows.into_keys().collect(), triggers };
         Ok(self.reader.snapshot(Timestamp::now(), around)?)
+    }
+
+    /// What starts runs by itself; read from git and the logs, so not at every change, and not before the first
+    /// frame has something to show.
+    fn triggers(&mut self) -> Vec<TriggerItem> {
+        if self.last.is_none() {
+            return Vec::new();
+        }
+        if self.triggers.as_ref().is_none_or(|(at, _)| at.elapsed() >= TRIGGERS) {
+            let store = self.reader.store();
+            let here = identity::known(store).ok().flatten();
+            // what keeps them from being read is told by the screens that are about it
+            let listed = triggers::list(store, here.as_ref(), Timestamp::now()).unwrap_or_default();
+            self.triggers = Some((Instant::now(), listed.into_iter().map(TriggerItem::from).collect()));
+        }
+        self.triggers.as_ref().map(|(_, triggers)| triggers.clone()).unwrap_or_default()
     }
 
     /// Sends the opened run if it has news.
@@ -256,6 +281,7 @@ mod tests {
             runs: Vec::new(),
             problems: Vec::new(),
             workflows: Vec::new(),
+            triggers: Vec::new(),
         };
         let later = Snapshot { as_of: at + Duration::from_secs(9), ..snapshot.clone() };
         assert!(same(&snapshot, &later));

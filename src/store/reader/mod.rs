@@ -17,7 +17,7 @@ use cairn_store_layout::{
     MachineId, RunId,
     definition::Problem,
     paths,
-    view::{Health, InboxItem, MemoryUse, RunItem, RunView, Snapshot},
+    view::{Health, InboxItem, MemoryUse, RunItem, RunView, Snapshot, TriggerItem},
 };
 use jiff::Timestamp;
 
@@ -52,6 +52,8 @@ pub struct Surroundings {
     pub problems: Vec<Problem>,
     /// Names of the workflows.
     pub workflows: Vec<String>,
+    /// What starts runs by itself.
+    pub triggers: Vec<TriggerItem>,
 }
 
 impl Reader {
@@ -204,6 +206,7 @@ impl Reader {
             runs: self.runs().take(RUNS_SHOWN).collect(),
             problems: around.problems,
             workflows: around.workflows,
+            triggers: around.triggers,
         })
     }
 

@@ -1,7 +1,11 @@
 //! The triggers of a store as they stand on this machine, read without a kernel.
 
 use cairn_kernel::PlanTrigger;
-use cairn_store_layout::{MachineId, event::TriggerFired};
+use cairn_store_layout::{
+    MachineId,
+    event::TriggerFired,
+    view::{Firing, TriggerItem},
+};
 use jiff::Timestamp;
 
 use super::{Desk, Pasts, past};
@@ -31,6 +35,18 @@ pub struct Listed {
     pub last: Option<(Timestamp, TriggerFired)>,
     /// Tells whether a start waits for an earlier run to end.
     pub waits: bool,
+}
+
+impl From<Listed> for TriggerItem {
+    fn from(listed: Listed) -> Self {
+        let last = listed.last.map(|(at, fired)| Firing {
+            at: fired.due.unwrap_or(at),
+            run: fired.run,
+            left_out: fired.left_out,
+        });
+        let Listed { workflow, trigger, goes_by: by, trusted: on, next, missed, waits, .. } = listed;
+        Self { workflow, trigger, by, on, next, missed, waits, last }
+    }
 }
 
 /// All triggers, by workflow and in the order of their definition. Definitions that can not be used have

@@ -17,5 +17,5 @@ pub use effects::{EffectState, EffectView, effects};
 pub use fold::RunView;
 pub use inbox::{Ask, InboxItem, ItemKind, ItemState, decide_form, settle_form};
 pub use run::{AttemptView, RunItem, RunStatus, SlotState, SlotView, StepView};
-pub use snapshot::{Health, KernelHealth, MemoryUse, Snapshot};
+pub use snapshot::{Firing, Health, KernelHealth, MemoryUse, Snapshot, TriggerItem};
 pub use undo::{UndoState, UndoView};

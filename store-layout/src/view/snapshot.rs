@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{InboxItem, RunItem};
-use crate::{MachineId, definition::Problem};
+use crate::{MachineId, RunId, definition::Problem};
 
 /// How the kernel of this store is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -61,4 +61,40 @@ pub struct Snapshot {
     pub problems: Vec<Problem>,
     /// Names of the workflows.
     pub workflows: Vec<String>,
+    /// What starts runs by itself, by workflow and in the order of its definition.
+    #[serde(default)]
+    pub triggers: Vec<TriggerItem>,
+}
+
+/// One trigger of the last commit's definitions, as it stands on this machine.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TriggerItem {
+    /// The workflow.
+    pub workflow: String,
+    /// The trigger's name in it.
+    pub trigger: String,
+    /// What it goes by, in words.
+    pub by: String,
+    /// This version is trusted here; otherwise its triggers are off.
+    pub on: bool,
+    /// When it starts its next run, if it goes by time.
+    pub next: Option<Timestamp>,
+    /// How many due times have passed with no kernel there.
+    pub missed: u64,
+    /// A start waits for an earlier run to end.
+    pub waits: bool,
+    /// What it did last, as far as the latest logs tell.
+    pub last: Option<Firing>,
+}
+
+/// What a trigger did.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Firing {
+    /// The due time, else when it happened.
+    #[serde(with = "crate::time::at")]
+    pub at: Timestamp,
+    /// The run that it started.
+    pub run: Option<RunId>,
+    /// Why it started none.
+    pub left_out: Option<String>,
 }

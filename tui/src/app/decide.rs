@@ -47,7 +47,8 @@ impl App {
                 status.filter(|s| s.is_final()).map(|s| format!("the run has already ended: {}", s.word()))
             }
             Action::OpenRun | Action::OpenRunOfItem if self.selected_run().is_none() => {
-                Some("no run is selected".to_owned())
+                let on_workflows = self.screen == super::Screen::Workflows;
+                Some(if on_workflows { "it has started no run yet" } else { "no run is selected" }.to_owned())
             }
             Action::ToRequest if self.request_of_run().is_none() => {
                 Some("nothing of this run waits for you".to_owned())

@@ -10,6 +10,7 @@ mod run;
 mod run_lines;
 mod stray;
 mod views;
+mod workflows;
 
 use std::collections::BTreeMap;
 
@@ -25,6 +26,7 @@ pub(crate) use self::{
     rows::Rows,
     run::{OpenRun, RunRow, RunTab, has_rows},
     run_lines::{iterations, span},
+    workflows::{WorkflowRow, trust},
 };
 use self::{stray::Stray, views::Sent};
 use crate::{
@@ -43,6 +45,7 @@ pub(crate) enum Screen {
     Inbox,
     Runs,
     Run,
+    Workflows,
 }
 
 /// The two panes of a screen.
@@ -108,6 +111,7 @@ pub struct App {
     pub(crate) inbox_states: States,
     pub(crate) runs: Rows<RunId>,
     pub(crate) run_states: States,
+    pub(crate) workflows: Rows<WorkflowRow>,
     pub(crate) run: Option<OpenRun>,
     /// The run that was asked for and has not come yet.
     pub(crate) run_wanted: Option<RunId>,
@@ -150,6 +154,7 @@ impl App {
             inbox_states: States::default(),
             runs: Rows::default(),
             run_states: States::default(),
+            workflows: Rows::default(),
             run: None,
             run_wanted: None,
             run_aim: None,
@@ -199,6 +204,7 @@ impl App {
             Screen::Inbox => (self.inbox.visible().len() + 1, 48, 30),
             Screen::Runs => (self.runs.visible().len() + 1, 62, 40),
             Screen::Run => (self.run.as_ref().map_or(0, |r| r.rows.visible().len()) + 2, 52, 60),
+            Screen::Workflows => (self.workflows.visible().len() + 1, 62, 40),
         };
         let detail_first = self.focus == Focus::Detail;
         let wish = Wish { rows, percent, percent_over, prompt: self.prompt_rows(), detail_first };
@@ -221,6 +227,7 @@ impl App {
             }
             Screen::Runs => scopes.push(Scope::Runs),
             Screen::Run => scopes.push(Scope::Run),
+            Screen::Workflows => scopes.push(Scope::Workflows),
         }
         scopes.push(Scope::Anywhere);
         scopes
@@ -240,6 +247,7 @@ impl App {
             Screen::Inbox => self.selected().map(|i| &i.run),
             Screen::Runs => self.runs.cursor(),
             Screen::Run => self.run.as_ref().map(|r| &r.detail.view.run).or(self.run_wanted.as_ref()),
+            Screen::Workflows => self.started_last(),
         }
     }
 
@@ -367,6 +375,7 @@ impl App {
             Action::TakeIn => self.take_in(),
             Action::ShowInbox => self.show(Screen::Inbox, intents),
             Action::ShowRuns => self.show(Screen::Runs, intents),
+            Action::ShowWorkflows => self.show(Screen::Workflows, intents),
             Action::Help => self.enter(Mode::Help { typed: String::new(), at: 0 }, at),
             Action::Repaint => intents.push(Intent::Repaint),
             Action::Suspend => intents.push(Intent::Suspend),

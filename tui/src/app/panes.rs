@@ -17,6 +17,7 @@ impl App {
             Screen::Inbox => self.inbox.step(by),
             Screen::Runs => self.runs.step(by),
             Screen::Run => self.run.as_mut().is_some_and(|r| r.rows.step(by)),
+            Screen::Workflows => self.workflows.step(by),
         };
         if moved {
             self.evidence_open = None;
@@ -123,6 +124,7 @@ impl App {
             Screen::Inbox => self.inbox.take_in(),
             Screen::Runs => self.runs.take_in(),
             Screen::Run => {}
+            Screen::Workflows => self.workflows.take_in(),
         }
     }
 
@@ -135,7 +137,7 @@ impl App {
         match self.screen {
             Screen::Inbox => self.inbox_states = next(self.inbox_states),
             Screen::Runs => self.run_states = next(self.run_states),
-            Screen::Run => {}
+            Screen::Run | Screen::Workflows => {}
         }
         self.aim();
         let words = match (self.screen, self.states()) {
@@ -158,6 +160,7 @@ impl App {
             Screen::Inbox => &self.inbox.filter,
             Screen::Runs => &self.runs.filter,
             Screen::Run => self.run.as_ref().map_or("", |r| &r.rows.filter),
+            Screen::Workflows => &self.workflows.filter,
         }
     }
 
@@ -170,6 +173,7 @@ impl App {
                     run.rows.filter = typed;
                 }
             }
+            Screen::Workflows => self.workflows.filter = typed,
         }
         self.aim();
     }
@@ -214,6 +218,7 @@ impl App {
                 (pane.lines, false)
             }
             Screen::Run => (self.run.as_ref().map_or(Vec::new(), |r| r.lines(&self.config, width)), false),
+            Screen::Workflows => (self.workflow_lines(width), false),
         }
     }
 
@@ -235,6 +240,7 @@ impl App {
         let list = usize::from(regions.list.height).saturating_sub(1).max(1);
         self.inbox.scroll_to_cursor(list);
         self.runs.scroll_to_cursor(list);
+        self.workflows.scroll_to_cursor(list);
         if let Some(run) = &mut self.run {
             run.rows.scroll_to_cursor(list.saturating_sub(1).max(1));
         }
@@ -271,6 +277,10 @@ impl App {
         let filter = Filter::new(&runs.filter);
         runs.refresh(|row| self.run_passes(row, &filter));
         self.runs = runs;
+        let mut workflows = std::mem::take(&mut self.workflows);
+        let filter = Filter::new(&workflows.filter);
+        workflows.refresh(|row| filter.passes(|| self.workflow_words(row)));
+        self.workflows = workflows;
         if let Some(run) = &mut self.run {
             let mut rows = std::mem::take(&mut run.rows);
             let filter = Filter::new(&rows.filter);
@@ -301,6 +311,12 @@ impl App {
                     rows.aim(|row| filter.passes(|| run.haystack(row, &self.config)));
                     run.rows = rows;
                 }
+            }
+            Screen::Workflows => {
+                let mut rows = std::mem::take(&mut self.workflows);
+                let filter = Filter::new(&rows.filter);
+                rows.aim(|row| filter.passes(|| self.workflow_words(row)));
+                self.workflows = rows;
             }
         }
         self.scroll = 0;

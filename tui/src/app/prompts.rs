@@ -3,7 +3,7 @@
 use cairn_store_layout::definition::{Field, fill};
 use serde_json::{Map, Value};
 
-use super::{App, Confirm, Form, Mode, Proof, REASONS, mode::Purpose, views::Sent};
+use super::{App, Confirm, Form, Mode, Proof, REASONS, Screen, mode::Purpose, views::Sent};
 use crate::{
     Intent, Key, Millis,
     keymap::{self, Action, Binding},
@@ -48,6 +48,9 @@ impl App {
             if item.effect.is_some() {
                 entries.push(("text", item.text()));
             }
+        } else if let (Screen::Workflows, Some(row)) = (self.screen, self.workflows.cursor()) {
+            entries.push(("name", row.workflow.clone()));
+            entries.push(("command", row.command()));
         } else if let Some(run) = self.selected_run() {
             entries.push(("id", run.to_string()));
             entries.push(("command", format!("cairn run show {run}")));

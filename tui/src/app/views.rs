@@ -7,7 +7,7 @@ use cairn_store_layout::{
     view::{InboxItem, Snapshot},
 };
 
-use super::{App, InboxRow, Mode, OpenRun};
+use super::{App, InboxRow, Mode, OpenRun, WorkflowRow};
 use crate::{RunDetail, detail};
 
 /// A decision that was handed over and is not yet seen in the views.
@@ -81,6 +81,7 @@ impl App {
         self.run_items = snapshot.runs.iter().map(|r| (r.run.clone(), r.clone())).collect();
         self.inbox.offer(rows);
         self.runs.offer(snapshot.runs.iter().map(|r| r.run.clone()).collect());
+        self.workflows.offer(WorkflowRow::all(&snapshot));
         self.snapshot = Some(snapshot);
     }
 

@@ -7,6 +7,7 @@ mod pen;
 mod prompt;
 mod run;
 mod runs;
+mod workflows;
 
 use cairn_store_layout::view::KernelHealth;
 use ratatui::{buffer::Buffer, layout::Rect};
@@ -40,6 +41,7 @@ pub fn draw(app: &App, area: Rect, buffer: &mut Buffer) {
         Screen::Inbox => inbox::list(app, regions.list, &mut pen),
         Screen::Runs => runs::list(app, regions.list, &mut pen),
         Screen::Run => run::list(app, regions.list, &mut pen),
+        Screen::Workflows => workflows::list(app, regions.list, &mut pen),
     }
     pen.divider(regions.divider);
     pane::draw(app, &regions, &mut pen);
@@ -63,12 +65,19 @@ fn tabs(app: &App, area: Rect, pen: &mut Pen<'_>) {
     let troubles = app.snapshot.as_ref().map_or(0, |s| s.problems.len() + s.health.unreadable.len());
     let waiting = open_requests(app) + troubles;
     let running = app.run_items.values().filter(|r| !r.status.is_final()).count();
+    let workflows = app.snapshot.as_ref().map_or(0, |s| s.workflows.len());
     let mut x = 1;
-    for (key, word, count, active) in
-        [('1', "Inbox", waiting, app.screen == Screen::Inbox), ('2', "Runs", running, app.screen != Screen::Inbox)]
-    {
+    let runs = matches!(app.screen, Screen::Runs | Screen::Run);
+    for (key, word, count, active) in [
+        ('1', "Inbox", waiting, app.screen == Screen::Inbox),
+        ('2', "Runs", running, runs),
+        ('3', "Workflows", workflows, app.screen == Screen::Workflows),
+    ] {
+        let text = format!("{key} {word} {count}");
+        // where it is narrow the health of the kernel matters more than the last tab
+        let text = if area.width < 60 && key == '3' && !active { key.to_string() } else { text };
         // the brackets say in words what bold says to the eye
-        let text = if active { format!("[{key} {word} {count}]") } else { format!(" {key} {word} {count} ") };
+        let text = if active { format!("[{text}]") } else { format!(" {text} ") };
         x = pen.put_row(x, area.y, area.width, &text, Role::Plain, active) + 1;
     }
     let (health, role) = health(app);

@@ -53,6 +53,7 @@ fn heading(app: &App, regions: &Regions, pen: &mut Pen<'_>) {
             app.runs.cursor().and_then(|r| app.run_items.get(r)).map(|r| format!("{}  {}", r.run.short(), r.workflow))
         }
         Screen::Run => app.run.as_ref().map(|r| super::run::heading(app, r)),
+        Screen::Workflows => app.workflows.cursor().map(crate::app::WorkflowRow::name),
     };
     let Some(text) = text else { return };
     if regions.room == Room::Stacked {

@@ -1,7 +1,7 @@
 //! The screens as text, by named state; and one with its styles.
 
 use cairn_store_layout::view::{KernelHealth, Snapshot};
-use cairn_tui::{Charset, Config, Msg, Theme, samples};
+use cairn_tui::{Charset, Config, Intent, Msg, Theme, samples};
 use ratatui::style::{Color, Modifier};
 
 use crate::helpers::Desk;
@@ -74,6 +74,32 @@ fn runs() {
     let mut desk = at(80, 24, ascii(), samples::snapshot());
     desk.press("2");
     snap("runs_ascii", &desk);
+}
+
+#[test]
+fn workflows() {
+    for (columns, rows) in SIZES {
+        let mut desk = at(columns, rows, Config::default(), samples::snapshot());
+        desk.press("3");
+        snap("workflows", &desk);
+    }
+    let mut desk = at(80, 24, ascii(), samples::snapshot());
+    desk.press("3");
+    assert!(desk.cursor_line().contains("signed") && desk.cursor_line().contains("OFF"), "{}", desk.cursor_line());
+    assert!(desk.screen().contains("cairn workflow trust client-onboarding"), "{}", desk.screen());
+    assert_eq!(desk.press("Enter"), []);
+    assert!(desk.message().contains("started no run yet"), "{}", desk.message());
+    desk.press("jjj");
+    snap("workflows_left_out", &desk);
+    // the run that it started last, and back to where one was
+    desk.press("k");
+    let asked = desk.press("Enter");
+    let [Intent::OpenRun(run)] = asked.as_slice() else { panic!("{asked:?}") };
+    desk.app.update(Msg::Detail(Box::new(samples::detail_of(run).expect("a run of the samples"))));
+    assert_eq!(desk.press("Esc"), [Intent::CloseRun]);
+    assert!(desk.cursor_line().contains("weekdays"), "{}", desk.cursor_line());
+    desk.press("/mails");
+    assert!(desk.cursor_line().contains("mails/*.eml"), "{}", desk.screen());
 }
 
 #[test]
