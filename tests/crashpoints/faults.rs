@@ -95,12 +95,8 @@ fn fail(workload: Workload) {
         failures.len()
     );
     if let Some(first) = failures.first() {
-        let name = first.split(' ').next().unwrap_or_default();
-        panic!(
-            "{} of {faults} faults break a promise; the first:\n{first}\nrepeat it with:\n  CAIRN_FAULT={name} \
-             cargo test --package cairn --no-default-features --test crashpoints faults:: -- --nocapture",
-            failures.len()
-        );
+        let again = crate::repeats("CAIRN_FAULT", first, "faults");
+        panic!("{} of {faults} faults break a promise; the first:\n{first}\n{again}", failures.len());
     }
     assert!(one.is_some() || stopped > faults / 10, "only {stopped} of {faults} faults were noticed");
 }

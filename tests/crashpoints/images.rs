@@ -134,12 +134,8 @@ fn cut(workload: Workload) {
         failures.len()
     );
     if let Some(first) = failures.first() {
-        let name = first.split(' ').next().unwrap_or_default();
-        panic!(
-            "{} of {images} images break a promise; the first:\n{first}\nrepeat it with:\n  CAIRN_CRASH={name} \
-             cargo test --package cairn --no-default-features --test crashpoints images:: -- --nocapture",
-            failures.len()
-        );
+        let again = crate::repeats("CAIRN_CRASH", first, "images");
+        panic!("{} of {images} images break a promise; the first:\n{first}\n{again}", failures.len());
     }
     assert!(one.is_some() || of >= IMAGES_MIN, "only {of} images differ: nothing is unsynced in this workload");
 }

@@ -17,3 +17,12 @@ mod life;
 mod platter;
 mod proofs;
 mod workloads;
+
+/// The command that tries one thing again: `failure` begins with its name, `variable` takes that.
+fn repeats(variable: &str, failure: &str, module: &str) -> String {
+    let name = failure.split(' ').next().unwrap_or_default();
+    format!(
+        "repeat it with:\n  {variable}={name} cargo test --package cairn --no-default-features --test crashpoints \
+         {module}:: -- --nocapture"
+    )
+}

@@ -168,22 +168,7 @@ impl Lab {
 
 impl Place {
     fn is_at(self, op: &Op<'_>, root: &Path) -> bool {
-        let path = match *op {
-            Op::Rename { to, .. } | Op::Link { to, .. } => to,
-            Op::Read { path }
-            | Op::List { path }
-            | Op::Open { path, .. }
-            | Op::Create { path }
-            | Op::Write { path, .. }
-            | Op::SetLen { path, .. }
-            | Op::SyncData { path }
-            | Op::SyncAll { path }
-            | Op::SyncDir { path }
-            | Op::SyncFs { path }
-            | Op::Unlink { path }
-            | Op::MakeDir { path }
-            | Op::RemoveDir { path } => path,
-        };
+        let path = op.path();
         let below = |folder: &str| path.strip_prefix(root.join("store")).is_ok_and(|p| p.starts_with(folder));
         match self {
             Self::Call => true,
@@ -288,22 +273,8 @@ impl Observer for Lab {
 
 impl Inner {
     fn disk_of(&mut self, op: &Op<'_>) -> Option<&mut Disk> {
-        let path = match *op {
-            Op::Rename { from, .. } | Op::Link { from, .. } => from,
-            Op::Read { path }
-            | Op::List { path }
-            | Op::Open { path, .. }
-            | Op::Create { path }
-            | Op::Write { path, .. }
-            | Op::SetLen { path, .. }
-            | Op::SyncData { path }
-            | Op::SyncAll { path }
-            | Op::SyncDir { path }
-            | Op::SyncFs { path }
-            | Op::Unlink { path }
-            | Op::MakeDir { path }
-            | Op::RemoveDir { path } => path,
-        };
+        // names move within one disk
+        let path = op.path();
         self.disks.iter_mut().find(|disk| path.starts_with(&disk.root))
     }
 }

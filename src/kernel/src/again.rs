@@ -66,7 +66,7 @@ pub(crate) fn retry(
             // the steps after it have taken its end into account
             Phase::Failed if state.is_relied_upon(index) => settled = Some(state.plan.steps[index].id.clone()),
             Phase::Failed | Phase::Retrying { .. } if room[index] == 0 => {
-                full = Some(state.plan.steps[index].id.clone())
+                full = Some(state.plan.steps[index].id.clone());
             }
             Phase::Failed | Phase::Retrying { .. } => {
                 room[index] -= 1;

@@ -9,7 +9,8 @@
 
 use cairn_store_layout::{
     event::{
-        AttemptFailed, Body, Event, FailureDecided, RunMigrated, RunStopping, StopCause, UndoFailed, UndoSucceeded,
+        ArtifactRef, AttemptFailed, Body, Event, FailureDecided, FileWritten, RunMigrated, RunStopping, StopCause,
+        UndoFailed, UndoSucceeded, Usage,
     },
     payload::Purpose,
 };
@@ -257,17 +258,7 @@ fn causes(state: &State, batch: &[Event]) -> Vec<(Command, u64)> {
                 let cached = |from| Outcome::Cached { output: e.output.clone(), from };
                 all.extend(from.and_then(|from| reported(outcome, cached(from), 0)));
             }
-            None => all.extend(reported(
-                outcome,
-                Outcome::Succeeded {
-                    output: e.output.clone(),
-                    usage: e.usage.clone(),
-                    artifacts: e.artifacts.clone(),
-                    files: e.files.clone(),
-                    passages: remembered(batch),
-                },
-                0,
-            )),
+            None => all.extend(went_well(outcome, batch, (&e.output, &e.usage), (&e.artifacts, &e.files))),
         },
         Body::AttemptFailed(e) => match &e.settled_by {
             Some(by) => all.extend(settled(state, outcome, "not_done", by)),
@@ -282,17 +273,9 @@ fn causes(state: &State, batch: &[Event]) -> Vec<(Command, u64)> {
             all.extend(settled_undo(state, "done", by));
         }
         Body::UndoFailed(UndoFailed { settled_by: Some(by), .. }) => all.extend(settled_undo(state, "not_done", by)),
-        Body::UndoSucceeded(e) => all.extend(reported(
-            outcome,
-            Outcome::Succeeded {
-                output: e.output.clone(),
-                usage: e.usage.clone(),
-                artifacts: e.artifacts.clone(),
-                files: e.files.clone(),
-                passages: remembered(batch),
-            },
-            0,
-        )),
+        Body::UndoSucceeded(e) => {
+            all.extend(went_well(outcome, batch, (&e.output, &e.usage), (&e.artifacts, &e.files)));
+        }
         Body::UndoFailed(e) => {
             let (usage, artifacts) = (e.usage.clone(), e.artifacts.clone());
             let failed = AttemptFailed {
@@ -315,7 +298,7 @@ fn causes(state: &State, batch: &[Event]) -> Vec<(Command, u64)> {
         Body::PassageRemembered(_) => {
             let done = || Outcome::Succeeded {
                 output: Value::Null,
-                usage: cairn_store_layout::event::Usage::default(),
+                usage: Usage::default(),
                 artifacts: Vec::new(),
                 files: Vec::new(),
                 passages: remembered(batch),
@@ -331,6 +314,23 @@ fn causes(state: &State, batch: &[Event]) -> Vec<(Command, u64)> {
         all.push((Command::Advance, 0));
     }
     all
+}
+
+/// The report of an attempt that went well, at a step or at taking it back.
+fn went_well(
+    event: &Event,
+    batch: &[Event],
+    (output, usage): (&Value, &Usage),
+    (artifacts, files): (&[ArtifactRef], &[FileWritten]),
+) -> Option<(Command, u64)> {
+    let done = Outcome::Succeeded {
+        output: output.clone(),
+        usage: usage.clone(),
+        artifacts: artifacts.to_vec(),
+        files: files.to_vec(),
+        passages: remembered(batch),
+    };
+    reported(event, done, 0)
 }
 
 fn remembered(batch: &[Event]) -> Vec<cairn_store_layout::passage::Passage> {

@@ -107,6 +107,27 @@ impl Op<'_> {
         !matches!(self, Self::Read { .. } | Self::List { .. })
     }
 
+    /// What the call is about; of a name that moves or is added, the new one.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        match *self {
+            Self::Rename { to, .. } | Self::Link { to, .. } => to,
+            Self::Read { path }
+            | Self::List { path }
+            | Self::Open { path, .. }
+            | Self::Create { path }
+            | Self::Write { path, .. }
+            | Self::SetLen { path, .. }
+            | Self::SyncData { path }
+            | Self::SyncAll { path }
+            | Self::SyncDir { path }
+            | Self::SyncFs { path }
+            | Self::Unlink { path }
+            | Self::MakeDir { path }
+            | Self::RemoveDir { path } => path,
+        }
+    }
+
     pub(super) fn is_sync(&self) -> bool {
         matches!(self, Self::SyncData { .. } | Self::SyncAll { .. } | Self::SyncDir { .. } | Self::SyncFs { .. })
     }
