@@ -224,7 +224,7 @@ impl Slot {
     ) -> Result<(), String> {
         match phase {
             Phase::Pending | Phase::Paused(..) if !meant.approve && meant.does.has_effect() => {
-                self.is_due(now, seen)?
+                self.is_due(now, seen)?;
             }
             Phase::Approved => {}
             Phase::Retrying(due, set, begun) => in_time(due, set, begun, now, seen)?,
