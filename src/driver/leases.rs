@@ -13,6 +13,7 @@ use cairn_kernel::{Holder, Lease};
 use cairn_store_layout::{
     RunId,
     event::{Body, LeaseAsked},
+    journal::Entry,
     paths,
     record::Record,
     time::Span,
@@ -20,7 +21,7 @@ use cairn_store_layout::{
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{Driver, DriverError};
+use super::{Driver, DriverError, recover::run_of};
 use crate::store::{
     disk::DiskFile,
     fsutil::{self, At as _, FsResult},
@@ -28,6 +29,8 @@ use crate::store::{
 
 /// Lines of the file beyond which it is written anew at a start.
 const LINES_MAX: usize = 1_000;
+/// What the line of a share that was granted holds.
+const GRANTED: &str = "\"kind\":\"lease.granted\"";
 
 /// Who waits and who holds.
 #[derive(Default)]
@@ -45,6 +48,8 @@ pub(super) struct Leases {
     due: Option<Timestamp>,
     /// What the file has to be told.
     fresh: Vec<Given>,
+    /// Runs that were given something which only the journal is sure to have.
+    torn: BTreeSet<RunId>,
 }
 
 /// What was given out under one rate key, oldest first.
@@ -74,6 +79,11 @@ impl Leases {
         }
         // one that asks again begins again: its run moved to another definition
         self.release(&holder);
+        if let Some(rate) = &lease.asked.rate {
+            // what is given out until its turn comes counts for it
+            let window = self.rates.entry(rate.key.clone()).or_default();
+            window.longest = window.longest.max(Some(rate.per));
+        }
         self.waiting.insert(holder.clone(), lease.since);
         self.queue.insert((lease.since, holder), lease.asked.clone());
         self.stirred = true;
@@ -193,14 +203,15 @@ impl Window {
         self.given.get(self.given.len() - max).map(|(at, _)| *at + per.0)
     }
 
-    /// Notes what was given to `holder`, once.
-    fn give(&mut self, at: Timestamp, holder: &Holder, per: Span) {
+    /// Notes what was given to `holder`, once; `false` when it is known.
+    fn give(&mut self, at: Timestamp, holder: &Holder, per: Span) -> bool {
         if self.given.iter().any(|(_, known)| known == holder) {
-            return;
+            return false;
         }
         self.longest = self.longest.max(Some(per));
         let behind = self.given.iter().rev().take_while(|(known, _)| *known > at).count();
         self.given.insert(self.given.len() - behind, (at, holder.clone()));
+        true
     }
 
     /// Forgets what no rate asks for any more.
@@ -232,21 +243,37 @@ impl Driver {
         Ok(any)
     }
 
+    /// Remembers whom the journal knows to have been given something: the file is not synced, and a crash may
+    /// have taken its end. What the journal has forgotten was synced with the commits that hold it.
+    pub(super) fn recover_rates(&mut self, by_file: &BTreeMap<String, Vec<Entry>>) {
+        let given = |entries: &[Entry]| entries.iter().any(|entry| entry.line.contains(GRANTED));
+        let torn = by_file.iter().filter(|(_, entries)| given(entries)).filter_map(|(path, _)| run_of(path));
+        self.leases.torn = torn.collect();
+    }
+
     /// Knows again what the rates have given out.
     pub(super) fn take_up_rates(&mut self) -> Result<(), DriverError> {
         let now = self.clock.now();
         let path = self.store.path(paths::RATES);
-        let (given, lines) = match read(&path)? {
+        let (mut all, lines) = match read(&path)? {
             Some(found) => found,
             None => (from_histories(self.store.root())?, usize::MAX),
         };
-        for given in given {
+        // a line that was cut short would spoil the next one
+        let (known, is_whole) = (all.len(), all.len() == lines);
+        for run in std::mem::take(&mut self.leases.torn) {
+            let text = fsutil::read(&self.store.path(&paths::run(&run)))?.unwrap_or_default();
+            all.extend(given_in(&run, &String::from_utf8_lossy(&text)));
+        }
+        let mut is_told = true;
+        for (n, given) in all.into_iter().enumerate() {
             let holder = Holder { run: given.run, step: given.step };
-            self.leases.rates.entry(given.key).or_default().give(given.at, &holder, given.per);
+            let is_new = self.leases.rates.entry(given.key).or_default().give(given.at, &holder, given.per);
+            is_told &= !is_new || n < known;
         }
         self.leases.rates.values_mut().for_each(|window| window.prune(now));
         self.leases.rates.retain(|_, window| !window.given.is_empty());
-        if lines > LINES_MAX {
+        if lines > LINES_MAX || !is_told || !is_whole {
             self.leases.write_all(&path)?;
         }
         Ok(())
@@ -323,7 +350,7 @@ fn from_histories(root: &Path) -> FsResult<Vec<Given>> {
             }
             let text = fsutil::read(&entry.path())?.unwrap_or_default();
             let text = String::from_utf8_lossy(&text);
-            if text.contains("\"kind\":\"lease.granted\"") {
+            if text.contains(GRANTED) {
                 let stem = entry.path().file_stem().and_then(|s| s.to_str()).and_then(|s| RunId::new(s).ok());
                 all.extend(stem.into_iter().flat_map(|run| given_in(&run, &text)));
             }
@@ -404,6 +431,19 @@ mod tests {
         assert_eq!(leases.grant(at(90)), [], "a share that was given back was given all the same");
         assert_eq!(leases.grant(at(120)), [holder(5)]);
         assert_eq!(leases.due(), None);
+    }
+
+    #[test]
+    fn what_one_that_waits_counts_is_not_forgotten_for_those_that_count_less() {
+        let mut leases = Leases::default();
+        leases.ask(holder(1), &lease(0, None, Some(("r", 2, 60))));
+        assert_eq!(leases.grant(at(0)), [holder(1)]);
+        leases.ask(holder(2), &lease(50, None, Some(("r", 2, 60))));
+        leases.ask(holder(3), &lease(51, None, Some(("r", 2, 600))));
+        assert_eq!(leases.grant(at(55)), [holder(2)]);
+        leases.rates.values_mut().for_each(|window| window.prune(at(70)));
+        assert_eq!(leases.grant(at(70)), [], "two began within these ten minutes");
+        assert_eq!(leases.grant(at(600)), [holder(3)]);
     }
 
     #[test]

@@ -91,6 +91,7 @@ impl Driver {
             self.kept = self.journal.last();
         }
         self.fence_off()?;
+        self.recover_rates(&by_file);
         self.recover_triggers(&by_file)?;
         self.arm_triggers()?;
         if self.stopping { Ok(()) } else { self.resume() }

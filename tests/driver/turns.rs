@@ -51,6 +51,42 @@ fn a_rate_counts_over_runs_and_over_restarts_with_and_without_its_file() {
 }
 
 #[test]
+fn what_a_rate_gave_out_is_known_although_a_crash_took_the_end_of_its_file() {
+    // the ask keeps the run, and so the journal, from being done with
+    let steps = "[[step]]\nid = \"a\"\ncall = \"file.list\"\nrate = { max = 1, per = \"1h\" }\n\
+                 [[step]]\nid = \"b\"\nneeds = [\"a\"]\nrun = [\"sleep\", \"3\"]\neffect = \"read\"\n";
+    let bench = Bench::with(steps);
+    let first = bench.start("w", json!({}));
+    bench.killed_once(&first, "attempt.succeeded");
+    let file = bench.path(".cairn/rates.jsonl");
+    for left in ["", "{\"key\":\"w/a\",\"at\":\"20"] {
+        std::fs::write(&file, left).unwrap();
+        let second = bench.start("w", json!({}));
+        bench.killed_once(&second, "lease.asked");
+        bench.serve();
+        assert_eq!(bench.view(&second).steps[0].slots[0].state, SlotState::Queued, "{left}");
+        assert_eq!(std::fs::read_to_string(&file).unwrap().lines().count(), 1, "and the file is whole again");
+        std::fs::remove_file(&file).unwrap();
+    }
+}
+
+#[test]
+fn a_run_that_stops_before_its_turn_does_what_finally_says() {
+    let steps = "deadline = \"1s\"\nconcurrency = { max = 1 }\n[[step]]\nid = \"a\"\nask = \"Go on?\"\nform = [{ name = \"ok\" }]\n\
+                 [[finally]]\nid = \"f\"\ncall = \"file.list\"\n";
+    let bench = Bench::with(steps);
+    let runs = [bench.start("w", json!({})), bench.start("w", json!({}))];
+    bench.serve();
+    std::thread::sleep(std::time::Duration::from_millis(1_100));
+    bench.serve();
+    for run in &runs {
+        assert_eq!(bench.status(run), RunStatus::Failed);
+        assert_eq!(bench.view(run).steps[1].slots[0].state, SlotState::Done);
+    }
+    assert_eq!(bench.verified(), Vec::<String>::new());
+}
+
+#[test]
 fn a_turn_that_comes_with_time_is_waited_for() {
     let bench = Bench::with(
         "[[step]]\nid = \"a\"\nfor_each = { in = \"{{ range(3) }}\" }\ncall = \"file.list\"\nrate = { max = 1, per = \"300ms\" }\n",

@@ -98,6 +98,11 @@ impl Course {
         }
     }
 
+    /// Tells whether the run stops.
+    pub(super) fn stops(&self) -> bool {
+        self.stopping.is_some()
+    }
+
     /// A run that stops begins nothing but steps of `finally`.
     fn begins(&self, event: &Event) -> Option<Finding> {
         let last = event.step.as_ref().is_some_and(|step| self.finally.contains(step));

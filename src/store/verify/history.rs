@@ -83,7 +83,7 @@ pub(super) struct State {
     iterations: BTreeMap<StepId, BTreeSet<String>>,
     /// Slots that asked for their turn, and the run itself: whether it has come.
     pub(super) turns: BTreeMap<Slot, bool>,
-    course: Course,
+    pub(super) course: Course,
     /// The request about the outcome of the last attempt that nobody knew the outcome of.
     unsettled: BTreeMap<Slot, GateId>,
 }

@@ -25,9 +25,11 @@ impl Checker<'_> {
         }
     }
 
-    /// An attempt begins: its turn, and that of its run, must have come.
+    /// An attempt begins: its turn, and that of its run, must have come. A run that stops before its turn does what
+    /// `finally` says without.
     pub(super) fn in_turn(&mut self, slot: &Slot) {
-        if [slot, &(None, None)].into_iter().any(|waits| self.state.turns.get(waits) == Some(&false)) {
+        let waits = |waits: &Slot| self.state.turns.get(waits) == Some(&false);
+        if waits(slot) || waits(&(None, None)) && !self.state.course.stops() {
             self.finding("out_of_turn", "an attempt begins before its turn has come");
         }
     }
