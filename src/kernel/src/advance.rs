@@ -263,7 +263,7 @@ impl<'a> Pass<'a> {
         let (key, attempt) = (slot.key.as_deref(), slot.attempts + 1);
         let body = AttemptStarted { key: effect.key(), digest: effect.digest(), effect };
         self.put(plan, key, Some(attempt), body);
-        let until = slot.first.zip(plan.window()).map(|(first, window)| first + window.0);
+        let until = slot.keyed.zip(plan.window()).map(|(since, window)| since + window.0);
         if until.is_some_and(|until| self.ctx.now >= until) {
             // recorded as begun and never sent
             let gate = About::Outcome(attempt).gate(&self.state.run, &plan.id, key);

@@ -243,6 +243,7 @@ fn evolve_slot(plan: &PlanStep, slot: &mut Slot, event: &Event) {
         Body::AttemptStarted(start) => {
             slot.effect = Some(start.effect.clone());
             slot.first = slot.first.or(Some(event.at));
+            slot.keyed = slot.keyed.or(Some(event.at));
             slot.attempts = attempt;
             (slot.begun, slot.probe) = (Some(event.at), None);
             // a program or a call is bounded by whoever carries it out; a child run is not
@@ -259,6 +260,9 @@ fn evolve_slot(plan: &PlanStep, slot: &mut Slot, event: &Event) {
         }
         Body::AttemptFailed(failed) => {
             slot.message = Some(failed.message.clone());
+            if failed.settled_by.is_some() {
+                slot.keyed = None;
+            }
             match (failed.retry_at, &failed.then) {
                 (Some(at), _) => Phase::Retrying { attempt, at },
                 (None, None) => Phase::Failed,

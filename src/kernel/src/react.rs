@@ -197,7 +197,7 @@ fn perform(state: &State, step: usize, iteration: Option<&str>) -> Option<Perfor
         effect,
         timeout: plan.timeout.map(cairn_store_layout::time::Span::std),
         at: first,
-        until: plan.window().map(|window| first + window.0),
+        until: slot.keyed.zip(plan.window()).map(|(since, window)| since + window.0),
         cache: plan.cache.map(cairn_store_layout::time::Span::std),
     })
 }

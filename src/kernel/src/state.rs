@@ -154,6 +154,8 @@ pub(crate) struct Slot {
     pub(crate) effect: Option<EffectContent>,
     /// When the first intent of this effect was recorded: a repeat carries the same date.
     pub(crate) first: Option<Timestamp>,
+    /// Since when the other side may know its key: since the first intent that nobody has settled as not done.
+    pub(crate) keyed: Option<Timestamp>,
     /// What it gave; of a repeating step what its last round gave.
     pub(crate) output: Option<Value>,
     pub(crate) message: Option<String>,
@@ -270,6 +272,7 @@ impl Slot {
             phase: Phase::Pending,
             effect: None,
             first: None,
+            keyed: None,
             output: None,
             message: None,
             ordinal: 0,
@@ -316,7 +319,7 @@ impl Slot {
         self.ordinal += 1;
         self.base = self.attempts;
         self.effect = None;
-        self.first = None;
+        (self.first, self.keyed) = (None, None);
     }
 }
 

@@ -286,6 +286,31 @@ fn windowed(text: &str) -> Bench {
 }
 
 #[test]
+fn what_is_known_not_to_have_happened_is_sent_again_however_old_its_key_is() {
+    let text = "[[step]]\nid = \"a\"\ncall = \"mail.send\"\nwith = { to = \"x\" }\nretry = { attempts = 2, first = \"50m\", max = \"50m\", jitter = false }\n";
+    let mut bench = windowed(text);
+    let key = again(&bench).key;
+    bench.report("a", None, 1, failed(FailureClass::Soft, "busy")).expect("in flight");
+    bench.now += jiff::SignedDuration::from_mins(61);
+    bench.later(0);
+    assert!(bench.told().contains("attempt.unknown: outcome unknown: its idempotency key"), "{}", bench.told());
+    let (gate, digest) = bench
+        .state
+        .slots()
+        .find_map(|(_, slot)| match &slot.phase {
+            crate::state::Phase::Unknown { gate, .. } => Some((gate.clone(), slot.effect.as_ref()?.digest())),
+            _ => None,
+        })
+        .expect("a question");
+    let answer = json!({"outcome": "not_done"});
+    let events = bench.bid(&Command::Answer { gate, digest, answer, by: "ann".to_owned() }).expect("it is asked");
+    let begun = bench.now - jiff::SignedDuration::from_micros(1);
+    let sent = again(&bench);
+    assert_eq!((sent.key, sent.until), (key, Some(begun + jiff::SignedDuration::from_hours(1))), "{events:?}");
+    replays(&bench);
+}
+
+#[test]
 fn a_key_that_the_other_side_may_have_forgotten_is_not_sent_again() {
     let text = "[[step]]\nid = \"a\"\ncall = \"mail.send\"\nwith = { to = \"x\" }\nretry = { first = \"50m\", max = \"50m\", jitter = false }\n";
     let mut bench = windowed(text);
