@@ -30,6 +30,8 @@ pub(crate) type UnderWay = BTreeMap<(RunId, StepId, Option<String>), u32>;
 pub(crate) struct Intents {
     pub(crate) recorded: BTreeSet<(Digest, u32)>,
     pub(crate) failed: BTreeSet<(Digest, u32)>,
+    /// Probes that were recorded: run, step, iteration, attempt.
+    probes: BTreeSet<String>,
     /// The number of the first attempt under each key.
     firsts: BTreeMap<Digest, u32>,
     /// The key of each slot that started an attempt.
@@ -49,6 +51,11 @@ impl Intents {
                 self.keys.insert(slot, key.clone());
                 self.firsts.entry(key.clone()).or_insert(attempt);
                 self.recorded.insert((key, attempt));
+            }
+            ("probe", "started") => {
+                let run = path.rsplit('/').next().unwrap_or_default().trim_end_matches(".jsonl");
+                let text = |key: &str| line[key].as_str().unwrap_or_default();
+                self.probes.insert(format!("{run} {} {} {attempt}", text("step"), text("iteration")));
             }
             ("attempt" | "undo", "failed") => {
                 let Some(key) = self.keys.get(&slot) else { return };
@@ -74,7 +81,11 @@ impl Hands {
     /// unless an earlier kernel recorded it.
     fn check_intent(&self, perform: &Perform) {
         let intent = (perform.key.clone(), perform.attempt);
-        let is_durable = self.intents.borrow().recorded.contains(&intent) || self.is_in_journal(perform);
+        let is_recorded = match perform.effect.purpose {
+            Purpose::Probe => self.intents.borrow().probes.contains(&probe_of(perform)),
+            _ => self.intents.borrow().recorded.contains(&intent),
+        };
+        let is_durable = is_recorded || self.is_in_journal(perform);
         let slot = format!("attempt {} of {}/{}", perform.attempt, perform.run.short(), perform.step);
         if !is_durable {
             self.wrong(format!("E4: {slot} left before its intent was durable"));
@@ -90,12 +101,16 @@ impl Hands {
     }
 
     fn is_in_journal(&self, perform: &Perform) -> bool {
-        let marks = [
+        let mut marks = vec![
             format!("{}.started", word(perform)),
             format!("\\\"attempt\\\":{},", perform.attempt),
-            perform.key.to_string(),
-            perform.effect.digest().to_string(),
+            format!("\\\"step\\\":\\\"{}\\\"", perform.step),
+            perform.run.to_string(),
         ];
+        // a probe has its place from what it looks for
+        if perform.effect.purpose != Purpose::Probe {
+            marks.extend([perform.key.to_string(), perform.effect.digest().to_string()]);
+        }
         self.journal_has(&marks)
     }
 
@@ -125,6 +140,11 @@ impl Hands {
     }
 }
 
+fn probe_of(perform: &Perform) -> String {
+    let iteration = perform.iteration.as_deref().unwrap_or_default();
+    format!("{} {} {iteration} {}", perform.run, perform.step, perform.attempt)
+}
+
 /// What the kinds of events about an attempt begin with.
 fn word(perform: &Perform) -> &'static str {
     match perform.effect.purpose {
@@ -142,7 +162,8 @@ impl Dispatcher for Hands {
         self.check_intent(&perform);
         let slot = (perform.run.clone(), perform.step.clone(), perform.iteration.clone());
         self.under_way.borrow_mut().insert(slot, perform.attempt);
-        self.sink.borrow_mut().take(self.from, &perform, self.lab.time.up());
+        let time = &self.lab.time;
+        self.sink.borrow_mut().take(self.from, &perform, time.up(), time.is_steady());
     }
 
     fn abort(&mut self, run: &RunId) {

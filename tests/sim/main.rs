@@ -15,6 +15,8 @@ mod promises;
 mod seed;
 #[path = "../shared/mod.rs"]
 mod shared;
+mod shares;
+mod signals;
 mod sink;
 mod slot;
 mod time;

@@ -16,10 +16,12 @@ use serde_json::Value;
 
 use crate::{
     family::{Claim, birth},
+    shares::Turn,
+    signals::Signals,
     sink::Sink,
     slot::{Phase, Slot},
     undoing::{Place, Undoing},
-    workload::{CHILD, Does, Meant, MeantStep, OnFailure},
+    workload::{CHILD, Does, Lease, Meant, MeantStep, OnFailure},
 };
 
 /// The moment at which a line is seen.
@@ -71,7 +73,7 @@ struct Stopping {
 #[derive(Debug)]
 pub(crate) struct RunModel {
     pub(crate) run: RunId,
-    meant: Rc<Meant>,
+    pub(crate) meant: Rc<Meant>,
     n: u64,
     last: Timestamp,
     input: Value,
@@ -96,6 +98,11 @@ pub(crate) struct RunModel {
     started: Timestamp,
     /// When a step failed whose failure stops the run.
     failing: Option<Timestamp>,
+    pub(crate) signals: Signals,
+    /// What it asked for as a whole, and whether it has it.
+    lease: Option<(Lease, bool)>,
+    /// What nobody has compared with other runs yet.
+    pub(crate) turns: Vec<Turn>,
 }
 
 /// How a step stands by what it needs.
@@ -141,6 +148,9 @@ impl RunModel {
             stopping: None,
             undoing: Undoing::default(),
             failing: None,
+            signals: Signals::default(),
+            lease: None,
+            turns: Vec::new(),
             input: input.clone(),
             expanded: BTreeMap::new(),
             slots: BTreeMap::new(),
@@ -168,6 +178,29 @@ impl RunModel {
     /// It stops, or only `finally` is left.
     pub(crate) fn is_ending(&self) -> bool {
         self.stopping.is_some() || self.is_main_over()
+    }
+
+    /// Tells whether an event of this moment was for it.
+    pub(crate) fn was_under_way(&self, at: Timestamp) -> bool {
+        self.started <= at && (self.end.is_none() || at < self.last)
+    }
+
+    /// What has to be done and nobody does, at the end of a turn.
+    pub(crate) fn is_idle(&self) -> Option<String> {
+        if self.end.is_some() || self.failing.is_some() || self.stopping.is_some() {
+            return None;
+        }
+        self.slots.iter().find_map(|((step, _), slot)| {
+            let meant = self.meant.step(step)?;
+            let waits = matches!(slot.phase, Phase::Listening(..)) && !self.over.contains_key(step);
+            match self.signals.fitting(meant.does, &self.input) {
+                Some(signal) if waits => {
+                    Some(format!("E10: `{step}` waits for an event like {signal}, which is there"))
+                }
+                _ if slot.is_forgotten(meant) => Some(format!("E6: nobody looks whether `{step}` happened")),
+                _ => None,
+            }
+        })
     }
 
     /// Tells whether an attempt that started a run waits for its end still.
@@ -198,6 +231,11 @@ impl RunModel {
             Some(end) => return self.ends(end, line, around),
             None => {}
         }
+        match kind {
+            "signal.received" => return self.signals.received(line, &self.meant, &self.run, around),
+            "lease.asked" | "lease.granted" if line["step"].is_null() => return self.turn(kind, line),
+            _ => {}
+        }
         let step = text(line, "step").to_owned();
         let meant = self.meant.clone();
         let meant = meant.step(&step).ok_or(format!("E3: there is no step `{step}` in this version"))?;
@@ -217,9 +255,25 @@ impl RunModel {
         if meant.does == Does::Child {
             self.note_child(kind, line, &place);
         }
+        match kind {
+            "signal.taken" => self.signals.taken(line, meant.does, &self.input)?,
+            "wait.opened" => {
+                if let Some(kept) = self.signals.fitting(meant.does, &self.input) {
+                    return Err(format!("E10: it waits for an event like {kept}, which was there before"));
+                }
+            }
+            "lease.granted" => {
+                let (holder, lease) = (holder(&self.run, Some(&place)), meant.lease.clone().unwrap_or_default());
+                self.turns.push(Turn::Granted { holder, lease, at: now });
+            }
+            _ => {}
+        }
         let slot = self.slots.entry(place.clone()).or_default();
         slot.take(kind, line, meant, &around)?;
         let phase = slot.phase.clone();
+        if phase.is_over() && meant.lease.is_some() {
+            self.turns.push(Turn::Over { holder: holder(&self.run, Some(&place)), at: now });
+        }
         if kind == "attempt.succeeded" && meant.undo.is_some() {
             self.undoing.completed(place);
         }
@@ -255,12 +309,36 @@ impl RunModel {
             return Ok(());
         }
         let now = at(line)?;
+        if self.meant.lease.is_some() && !self.lease.as_ref().is_some_and(|(_, has)| *has) {
+            return Err("the run begins without its turn".to_owned());
+        }
+        // what may have to be taken back is looked for
+        if kind == "probe.started" && self.undoes() && meant.undo.is_some() {
+            return Ok(());
+        }
         if self.stopping.is_some() || self.failing.is_some_and(|since| now > since) {
             return Err("E8: something begins in a run that stops".to_owned());
         }
         match self.deadline() {
             Some(deadline) if now >= deadline => Err(format!("E8: something begins after the deadline {deadline}")),
             _ => Ok(()),
+        }
+    }
+
+    /// The turn of the run as a whole.
+    fn turn(&mut self, kind: &str, line: &Value) -> Result<(), String> {
+        match (kind, &mut self.lease) {
+            ("lease.asked", None) if self.meant.lease == Some(Lease::read(line)) => {
+                self.lease = Some((Lease::read(line), false));
+                Ok(())
+            }
+            ("lease.granted", Some((lease, has @ false))) => {
+                *has = true;
+                let (holder, lease, at) = (holder(&self.run, None), lease.clone(), at(line)?);
+                self.turns.push(Turn::Granted { holder, lease, at });
+                Ok(())
+            }
+            (_, lease) => Err(format!("{:?} is meant, {lease:?} was asked for", self.meant.lease)),
         }
     }
 
@@ -467,12 +545,19 @@ impl RunModel {
             ));
         }
         self.end = Some((end.to_owned(), around.seen.up));
+        let slots = self.slots.keys().map(Some).chain([None]);
+        let over = slots.map(|place| Turn::Over { holder: holder(&self.run, place), at: self.last });
+        self.turns.extend(over.collect::<Vec<_>>());
         Ok(())
     }
 
     fn items(&self) -> usize {
         self.input["items"].as_array().map_or(0, Vec::len)
     }
+}
+
+fn holder(run: &RunId, place: Option<&Place>) -> String {
+    place.map_or_else(|| run.to_string(), |(step, iteration)| format!("{run} {step} {iteration:?}"))
 }
 
 pub(crate) fn text<'a>(line: &'a Value, key: &str) -> &'a str {

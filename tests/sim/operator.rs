@@ -11,6 +11,7 @@ use crate::{
     machine::Machine,
     model::{Request, RequestKind},
     shared::random::Random,
+    sink::Sink,
     workload::{self, Meant, Taste},
 };
 
@@ -70,6 +71,7 @@ impl Operator {
         lab: &Lab,
         machine: &Machine,
         open: &[(RunId, Request)],
+        sink: &mut Sink,
         honest: bool,
     ) -> Option<CommandId> {
         self.seen.extend(open.iter().map(|(run, request)| (machine.number, run.clone(), request.clone())));
@@ -88,8 +90,26 @@ impl Operator {
         if !honest && chance.below(12) == 0 {
             digest = Digest::of(b"something else was shown");
         }
-        let verb = self.verb(chance, run, gate, digest, kind, honest);
+        let mut verb = self.verb(chance, run, gate, digest.clone(), kind, honest);
+        if let Verb::AskAnswer { answer, .. } = &mut verb {
+            // who looks first says what is true; who does not may be wrong
+            let happened = sink.happened(&digest);
+            if sink.is_looked_at && ["done", "not_done"].iter().any(|word| answer["outcome"] == *word) {
+                answer["outcome"] = json!(if happened { "done" } else { "not_done" });
+            }
+            if answer["outcome"] == "not_done" {
+                sink.deny(&digest);
+            }
+        }
         Some(self.ask(lab, machine, verb))
+    }
+
+    /// Says that something happened, to whom it may concern or to one of `runs` alone.
+    pub(crate) fn emit(&mut self, more: &mut Random, lab: &Lab, machine: &Machine, runs: &[RunId]) -> CommandId {
+        let name = workload::event_name(u8::try_from(more.below(2)).expect("small"));
+        let data = json!({"k": more.below(10), "about": more.below(3)});
+        let run = (!runs.is_empty() && more.below(4) == 0).then(|| runs[more.below(runs.len())].clone());
+        self.ask(lab, machine, Verb::EventEmit { name, data, run })
     }
 
     /// Ends a run. `undo`: and takes back what it did.

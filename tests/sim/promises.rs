@@ -18,6 +18,8 @@ use crate::{
     lab::Lab,
     machine::Machine,
     model::{Around, RunModel, Seen, text},
+    shares::Shares,
+    signals,
     sink::Sink,
     workload::Meant,
 };
@@ -32,6 +34,8 @@ pub(crate) struct Promises {
     shown: BTreeMap<String, String>,
     pub(crate) runs: BTreeMap<String, RunModel>,
     families: Families,
+    shares: Shares,
+    heard: signals::Log,
     /// Histories whose parents were not shown yet.
     strays: BTreeSet<String>,
     /// How much of each history the newest commit holds.
@@ -115,6 +119,10 @@ impl Promises {
         }
         self.commits(machine, world)?;
         self.families.check(&mut self.runs)?;
+        self.shares.take(self.runs.values_mut().flat_map(|run| std::mem::take(&mut run.turns)).collect())?;
+        if let Some((run, idle)) = self.runs.values().find_map(|run| Some((&run.run, run.is_idle()?))) {
+            return Err(format!("{idle} (run {run})"));
+        }
         let now = world.lab.time.up();
         for (path, run) in &self.runs {
             let all = self.shown.get(path).map_or(0, String::len);
@@ -133,6 +141,11 @@ impl Promises {
         Ok(())
     }
 
+    /// What can be said once everything is over.
+    pub(crate) fn end(&self) -> Result<(), String> {
+        signals::reached(&self.heard, &self.runs)
+    }
+
     /// A kernel starts on what a crash left: the repository is looked at anew.
     pub(crate) fn restarted(&mut self) {
         self.repo = None;
@@ -144,8 +157,9 @@ impl Promises {
         let as_run = self.runs.values().filter(|run| run.run.as_str() == id.as_str()).count();
         let as_cause = self.runs.values().filter(|run| run.causes.iter().any(|c| c == id.as_str())).count();
         let as_refusal = self.refused.get(id.as_str()).copied().unwrap_or(0) as usize;
+        let as_event = usize::from(self.heard.contains_key(id));
         // the first record of a run names the command, too
-        match as_run.max(as_cause) + as_refusal {
+        match as_run.max(as_cause) + as_refusal + as_event {
             0 => Ok(false),
             1 => Ok(true),
             n => Err(format!("E10: command {id} was answered {n} times")),
@@ -161,8 +175,10 @@ impl Promises {
         let seen = Seen { up, since: self.turned.min(up), life };
         let around = Around { asked: world.asked, sink: world.sink, seen, stopping: false, undoes: false };
         if path.starts_with("log/") {
-            if text(&line, "kind") == "command.refused" {
-                *self.refused.entry(text(&line, "command").to_owned()).or_default() += 1;
+            match text(&line, "kind") {
+                "command.refused" => *self.refused.entry(text(&line, "command").to_owned()).or_default() += 1,
+                "event.received" => signals::hear(&mut self.heard, &line)?,
+                _ => {}
             }
             return Ok(());
         }

@@ -26,7 +26,7 @@ use crate::{
 };
 
 /// Turns that a world which behaves needs at most to bring everything to its end.
-const TURNS_TO_REST: usize = 3_000;
+const TURNS_TO_REST: usize = 1_500;
 
 /// One store in so many is shown to git, which is slow.
 const FSCK_EVERY: u64 = 50;
@@ -93,9 +93,11 @@ pub(crate) fn run(seed: u64, templates: &[Template], wrong: Wrong) -> Result<Ran
     let mut more = Random::new(seed ^ 0x7A57E);
     let mood = Mood { taste: Taste::draw(&mut more), ..Mood::draw(&mut chance, templates.len()) };
     let machines = templates[..mood.machines].iter().enumerate().map(|(n, t)| Machine::new(n, t, &lab)).collect();
+    let mut sink = Sink::new(seed, mood.manners);
+    sink.is_looked_at = mood.taste.probe > 0;
     let mut sim = Sim {
         seed,
-        sink: Rc::new(RefCell::new(Sink::new(seed, mood.manners))),
+        sink: Rc::new(RefCell::new(sink)),
         promises: (0..mood.machines).map(|_| Promises::default()).collect(),
         lab,
         chance,
@@ -231,6 +233,12 @@ impl Sim {
             self.prepare_blow(m);
         }
         self.note(m, &format!("{act:?}"));
+        if self.more.below(100) < self.mood.taste.event / 2 {
+            let runs: Vec<RunId> = self.promises[m].runs.values().map(|r| r.run.clone()).collect();
+            self.operator.emit(&mut self.more, &self.lab, &self.machines[m], &runs);
+            self.note(m, "an event");
+            self.turn(m, vec![Wake::Inbox])?;
+        }
         match act {
             Act::Start => {
                 for _ in 0..=self.chance.below(3) {
@@ -241,7 +249,14 @@ impl Sim {
             Act::Decide => {
                 let open = self.open(m);
                 for _ in 0..=self.chance.below(2) {
-                    self.operator.decide(&mut self.chance, &self.lab, &self.machines[m], &open, false);
+                    self.operator.decide(
+                        &mut self.chance,
+                        &self.lab,
+                        &self.machines[m],
+                        &open,
+                        &mut self.sink.borrow_mut(),
+                        false,
+                    );
                 }
                 self.turn(m, vec![Wake::Inbox])
             }
@@ -462,7 +477,14 @@ impl Sim {
                 let open = self.open(m);
                 for request in &open {
                     let only = std::slice::from_ref(request);
-                    self.operator.decide(&mut self.chance, &self.lab, &self.machines[m], only, true);
+                    self.operator.decide(
+                        &mut self.chance,
+                        &self.lab,
+                        &self.machines[m],
+                        only,
+                        &mut self.sink.borrow_mut(),
+                        true,
+                    );
                 }
                 self.turn(m, vec![Wake::Time])?;
                 waits |= self.promises[m].runs.values().any(|run| run.end.is_none());
@@ -493,6 +515,7 @@ impl Sim {
             }
         }
         let machine = &self.machines[m];
+        self.promises[m].end()?;
         let report = self.lab.by_hand(|| verify::verify(&machine.store));
         if !report.ok() {
             return Err(format!("verify: {:?}", report.findings));

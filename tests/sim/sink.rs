@@ -13,11 +13,11 @@ use cairn_kernel::{Outcome, Perform};
 use cairn_store_layout::{
     Digest,
     event::{FailureClass, Usage},
-    payload::{EffectClass, EffectContent},
+    payload::{EffectClass, EffectContent, Purpose, Request},
 };
 use serde_json::{Value, json};
 
-use crate::shared::random::Random;
+use crate::{shared::random::Random, workload::WINDOW};
 
 /// How often the world misbehaves, in percent.
 #[derive(Debug, Clone, Copy)]
@@ -40,6 +40,12 @@ struct Known {
     sent: BTreeSet<(u32, u32)>,
     /// What it gave: the same for each repeat.
     output: Option<Value>,
+    /// When the first attempt arrived of which nobody has said that it did nothing.
+    first: Option<Duration>,
+    /// How often the world became another one.
+    happened: u32,
+    /// The operator said that it did not happen, and it did.
+    denied: bool,
 }
 
 /// A reply on its way to the kernel that asked.
@@ -67,6 +73,10 @@ pub(crate) struct Sink {
     /// By what an effect is for: a second key for it is a second effect.
     keys: BTreeMap<String, Digest>,
     pub(crate) replies: Vec<Reply>,
+    /// What is still on its way to the world, whatever becomes of the kernel that sent it.
+    late: Vec<(Duration, Digest, Value)>,
+    /// The operator looks before they say what became of something.
+    pub(crate) is_looked_at: bool,
     pub(crate) wrongs: Vec<String>,
     pub(crate) arrived: u64,
 }
@@ -79,6 +89,8 @@ impl Sink {
             known: BTreeMap::new(),
             keys: BTreeMap::new(),
             replies: Vec::new(),
+            late: Vec::new(),
+            is_looked_at: false,
             wrongs: Vec::new(),
             arrived: 0,
         }
@@ -88,12 +100,17 @@ impl Sink {
         self.manners = manners;
     }
 
-    /// An attempt leaves the machine.
-    pub(crate) fn take(&mut self, from: Sender, perform: &Perform, now: Duration) {
+    /// An attempt leaves the machine. `steady`: nobody has set a clock.
+    pub(crate) fn take(&mut self, from: Sender, perform: &Perform, now: Duration, steady: bool) {
         self.arrived += 1;
+        self.arrive(now);
         self.check(from, perform);
+        if steady {
+            self.check_window(perform, now);
+        }
         let attempt = perform.attempt;
-        let outcome = self.outcome(perform);
+        let outcome =
+            if perform.effect.purpose == Purpose::Probe { self.found(perform) } else { self.outcome(perform, now) };
         let late = self.delay();
         let report = |outcome| Report {
             run: perform.run.clone(),
@@ -139,6 +156,9 @@ impl Sink {
             content: content.clone(),
             sent: BTreeSet::new(),
             output: None,
+            first: None,
+            happened: 0,
+            denied: false,
         });
         if known.digest != digest || known.content != *content {
             self.wrongs.push(format!("E5: the key {} of {what} left with other content", key.short()));
@@ -152,7 +172,7 @@ impl Sink {
         }
     }
 
-    fn outcome(&mut self, perform: &Perform) -> Outcome {
+    fn outcome(&mut self, perform: &Perform, now: Duration) -> Outcome {
         let manners = self.manners;
         let class = perform.effect.class;
         let known_output = self.known.get(&perform.key).and_then(|k| k.output.clone());
@@ -182,18 +202,74 @@ impl Sink {
         let output = known_output.unwrap_or_else(|| self.output(perform));
         if happens && let Some(known) = self.known.get_mut(&perform.key) {
             known.output = Some(output.clone());
+            known.happened += u32::from(!done);
+            if class == EffectClass::Once && known.happened > 1 && !known.denied {
+                self.wrongs.push(format!("E6: {}, class once, happened twice", perform.key.short()));
+            }
+        }
+        if self.is_looked_at && !happens && class == EffectClass::Idempotent {
+            // the other side knows the key: what arrives after a repeat is no second effect
+            let at = now + self.delay();
+            self.late.push((at, perform.key.clone(), output.clone()));
         }
         match (lost, class) {
             (true, EffectClass::Once) => Outcome::Unknown { message: "no reply came".to_owned() },
             (true, _) => failed(FailureClass::Soft, "timeout"),
-            _ => Outcome::Succeeded {
-                output,
-                usage: Usage::default(),
-                artifacts: Vec::new(),
-                files: Vec::new(),
-                passages: Vec::new(),
-            },
+            _ => succeeded(output),
         }
+    }
+
+    /// What was on its way arrives, unless a repeat was first.
+    fn arrive(&mut self, now: Duration) {
+        for (_, key, output) in self.late.extract_if(.., |(at, _, _)| *at <= now) {
+            if let Some(known) = self.known.get_mut(&key).filter(|known| known.output.is_none()) {
+                known.output = Some(output);
+            }
+        }
+    }
+
+    /// E5: once the other side may have forgotten a key, nothing is sent under it.
+    fn check_window(&mut self, perform: &Perform, now: Duration) {
+        let forgets = matches!(&perform.effect.request, Request::Call { operation, .. } if operation == "keep");
+        let Some(known) = self.known.get_mut(&perform.key) else { return };
+        let first = *known.first.get_or_insert(now);
+        if forgets && now - first > Duration::from_secs(WINDOW) {
+            self.wrongs.push(format!("E5: {} left {:?} after it did first", perform.key.short(), now - first));
+        }
+    }
+
+    /// Whether something happened: it only looks, and may fail to see.
+    fn found(&mut self, perform: &Perform) -> Outcome {
+        let key = perform.effect.request.input().and_then(|input| input["key"].as_str());
+        let found = key.and_then(|key| Digest::new(key).ok()).is_some_and(|key| self.gave(&key).is_some());
+        if self.percent(self.manners.lost / 2) {
+            return Outcome::Unknown { message: "no answer came".to_owned() };
+        }
+        succeeded(json!({ "found": found }))
+    }
+
+    /// Whether the effect of this digest happened, for a person who looks.
+    pub(crate) fn happened(&self, digest: &Digest) -> bool {
+        self.known.values().any(|known| known.digest == *digest && known.output.is_some())
+    }
+
+    /// A person says that it did not happen.
+    pub(crate) fn deny(&mut self, digest: &Digest) {
+        for known in self.known.values_mut().filter(|known| known.digest == *digest) {
+            known.denied |= known.output.is_some();
+            known.first = None;
+        }
+    }
+
+    /// Tells whether the world ever gave this to such a request.
+    pub(crate) fn gave_like(&self, request: &Value, output: &Value) -> bool {
+        // what is too long stands elsewhere
+        let spilled = |value: &Value| value.to_string().contains("$artifact");
+        let same = |known: &Known| {
+            spilled(request) || serde_json::to_value(&known.content.request).ok().as_ref() == Some(request)
+        };
+        let gave = |known: &Known| spilled(output) || known.output.as_ref() == Some(output);
+        self.known.values().any(|known| same(known) && gave(known))
     }
 
     fn output(&mut self, perform: &Perform) -> Value {
@@ -215,5 +291,15 @@ impl Sink {
 
     fn percent(&mut self, of: usize) -> bool {
         self.chance.below(100) < of
+    }
+}
+
+fn succeeded(output: Value) -> Outcome {
+    Outcome::Succeeded {
+        output,
+        usage: Usage::default(),
+        artifacts: Vec::new(),
+        files: Vec::new(),
+        passages: Vec::new(),
     }
 }

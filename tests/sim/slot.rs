@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::{
     model::{Around, Request, RequestKind, Seen, at, moment, text},
-    workload::{After, Does, MeantStep},
+    workload::{After, Does, Lease, MeantStep, event_name},
 };
 
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -23,6 +23,12 @@ pub(crate) enum Phase {
     Failing,
     Asked(Digest),
     Timer(Timestamp, Timestamp, Seen),
+    /// Waits for an event.
+    Listening(Timestamp, Timestamp, Seen),
+    /// Waits for its turn; its gate is behind it or not.
+    Queued {
+        approved: bool,
+    },
     /// A round went well.
     Judged,
     /// The next round begins at, since when.
@@ -50,6 +56,12 @@ pub(crate) struct Slot {
     given: u32,
     /// It has one of the places of `max_parallel`: from its start until it is over or a person is asked.
     placed: bool,
+    /// What it asked for, once it had its turn.
+    leased: Option<Lease>,
+    asked: Option<Lease>,
+    /// Whether what is unknown was looked for: `None` not yet, `Some(true)` by a probe that is under way.
+    probing: Option<bool>,
+    request: Value,
     key: Option<String>,
     /// What was approved, or sent first.
     digest: Option<Digest>,
@@ -96,6 +108,12 @@ impl Slot {
                 self.attempt += 1;
                 Phase::InFlight
             }
+            ("attempt.succeeded", Phase::InFlight) if self.is_current(line) && !line["cached_from"].is_null() => {
+                if !meant.cache || !around.sink.gave_like(&self.request, &line["output"]) {
+                    return Err("E1: an answer is taken that nobody gave, or nobody wants".to_owned());
+                }
+                done(meant)
+            }
             ("attempt.succeeded", Phase::InFlight) if self.is_current(line) => {
                 if meant.does != Does::Child {
                     self.is_answer(line, around)?;
@@ -104,8 +122,30 @@ impl Slot {
             }
             ("attempt.failed", Phase::InFlight) if self.is_current(line) => self.failed(line, meant, now, seen)?,
             ("attempt.unknown", Phase::InFlight) if self.is_current(line) => {
+                self.probing = None;
                 self.gate = gate;
                 Phase::Unknown
+            }
+            ("probe.started", Phase::Unknown) if meant.probe && self.probing.is_none() && self.is_current(line) => {
+                self.probing = Some(true);
+                Phase::Unknown
+            }
+            ("probe.failed", Phase::Unknown) if self.probing == Some(true) && self.is_current(line) => {
+                self.probing = Some(false);
+                Phase::Unknown
+            }
+            ("attempt.succeeded", Phase::Unknown) if self.is_probed(line) => {
+                self.world_gave(around).ok_or("E6: a probe counts as a yes, but it did not happen")?;
+                done(meant)
+            }
+            ("attempt.failed", Phase::Unknown) if self.is_probed(line) => {
+                if self.world_gave(around).is_some() {
+                    return Err("E6: a probe counts as a no, but it happened".to_owned());
+                }
+                if around.stopping {
+                    return self.is_left(line);
+                }
+                self.failed(line, meant, now, seen)?
             }
             ("attempt.succeeded", Phase::Unknown) if self.is_settled(line, around, "done") => done(meant),
             ("attempt.failed", Phase::Unknown) if self.is_settled(line, around, "not_done") => {
@@ -168,7 +208,33 @@ impl Slot {
                 }
                 Phase::Timer(until, now, seen)
             }
-            ("timer.fired", Phase::Timer(until, set, begun)) => {
+            ("wait.opened", Phase::Pending) => {
+                let until = moment(line, "until").ok_or("no time")?;
+                match meant.does {
+                    Does::Listen { within, event, .. }
+                        if until == now + SignedDuration::from_secs(within.cast_signed())
+                            && text(line, "event") == event_name(event) => {}
+                    _ => return Err(format!("E7: the wait ends at {until}")),
+                }
+                Phase::Listening(until, now, seen)
+            }
+            ("signal.taken", Phase::Pending | Phase::Listening(..)) if matches!(meant.does, Does::Listen { .. }) => {
+                Phase::Done
+            }
+            ("lease.asked", Phase::Pending | Phase::Approved) if self.leased.is_none() => {
+                let asked = Lease::read(line);
+                if meant.lease.as_ref() != Some(&asked) || (meant.approve && self.phase == Phase::Pending) {
+                    return Err(format!("it asks for {asked:?}, {:?} is meant", meant.lease));
+                }
+                self.asked = Some(asked);
+                Phase::Queued { approved: self.phase == Phase::Approved }
+            }
+            ("lease.granted", Phase::Queued { approved }) => {
+                let approved = *approved;
+                self.leased = self.asked.clone();
+                if approved { Phase::Approved } else { Phase::Pending }
+            }
+            ("timer.fired", Phase::Timer(until, set, begun) | Phase::Listening(until, set, begun)) => {
                 in_time(*until, *set, *begun, now, seen)?;
                 Phase::Done
             }
@@ -187,7 +253,7 @@ impl Slot {
             (_, phase) => return Err(format!("E1: `{}` is {phase:?}", meant.id)),
         };
         self.placed = match next {
-            Phase::InFlight => true,
+            Phase::InFlight | Phase::Queued { .. } => true,
             Phase::Retrying(..) | Phase::Judged | Phase::Paused(..) => self.placed,
             _ => false,
         };
@@ -230,6 +296,10 @@ impl Slot {
             Phase::Retrying(due, set, begun) => in_time(due, set, begun, now, seen)?,
             other => return Err(format!("A1: `{}` starts an attempt while {other:?}", meant.id)),
         }
+        if meant.lease.is_some() && self.leased.is_none() {
+            return Err("it begins without its turn".to_owned());
+        }
+        self.request = line["effect"]["request"].clone();
         if line["attempt"].as_u64() != Some(u64::from(self.attempt) + 1) {
             return Err(format!("E1: attempt {} follows attempt {}", line["attempt"], self.attempt));
         }
@@ -320,6 +390,19 @@ impl Slot {
             return Ok(());
         }
         Err(format!("E1: the world answered {gave}, {recorded} was recorded"))
+    }
+
+    fn is_probed(&self, line: &Value) -> bool {
+        line["settled_by"] == "probe" && self.probing == Some(true) && self.is_current(line)
+    }
+
+    /// Nobody knows whether it happened, it says how to look, and nobody looks.
+    pub(crate) fn is_forgotten(&self, meant: &MeantStep) -> bool {
+        meant.probe && self.phase == Phase::Unknown && self.probing.is_none()
+    }
+
+    fn world_gave<'a>(&self, around: &Around<'a>) -> Option<&'a Value> {
+        around.sink.gave(&Digest::new(self.key.as_deref()?).ok()?)
     }
 
     fn is_settled(&self, line: &Value, around: &Around<'_>, how: &str) -> bool {

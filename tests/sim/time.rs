@@ -17,12 +17,13 @@ pub(crate) struct Time(Rc<Dials>);
 struct Dials {
     up: Cell<Duration>,
     off: Cell<SignedDuration>,
+    jumped: Cell<bool>,
 }
 
 impl Time {
     pub(crate) fn new() -> Self {
         let up = Cell::new(Duration::from_secs(1_000));
-        Self(Rc::new(Dials { up, off: Cell::new(SignedDuration::ZERO) }))
+        Self(Rc::new(Dials { up, off: Cell::new(SignedDuration::ZERO), jumped: Cell::new(false) }))
     }
 
     pub(crate) fn up(&self) -> Duration {
@@ -40,8 +41,14 @@ impl Time {
         self.0.up.set(self.up() + span);
     }
 
+    /// Tells whether nobody ever set the wall clock.
+    pub(crate) fn is_steady(&self) -> bool {
+        !self.0.jumped.get()
+    }
+
     /// Somebody sets the wall clock; no time passes.
     pub(crate) fn jump(&self, by: SignedDuration) {
+        self.0.jumped.set(true);
         self.0.off.set(self.0.off.get() + by);
     }
 }

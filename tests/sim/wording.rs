@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use cairn_store_layout::payload::EffectClass;
 
-use crate::workload::{After, CHILD, Does, Meant, MeantStep, OnFailure, Repeat};
+use crate::workload::{After, CHILD, Does, Lease, Meant, MeantStep, OnFailure, Repeat, event_name};
 
 /// Files that every simulated store has.
 pub(crate) const PARTS: [(&str, &str); 2] = [
@@ -13,7 +13,9 @@ pub(crate) const PARTS: [(&str, &str); 2] = [
         "kind = \"http\"\nbase_url = \"https://world.example\"\n\n\
          [operation.look]\nmethod = \"GET\"\npath = \"/look\"\neffect = \"read\"\n\n\
          [operation.put]\nmethod = \"PUT\"\npath = \"/put\"\neffect = \"idempotent\"\n\n\
-         [operation.post]\nmethod = \"POST\"\npath = \"/post\"\neffect = \"once\"\n",
+         [operation.post]\nmethod = \"POST\"\npath = \"/post\"\neffect = \"once\"\n\n\
+         [operation.keep]\nmethod = \"PUT\"\npath = \"/keep\"\neffect = \"idempotent\"\ndedupe_window = \"1h\"\n\n\
+         [operation.seen]\nmethod = \"GET\"\npath = \"/seen\"\neffect = \"read\"\n",
     ),
     ("agents/clerk.toml", "kind = \"template\"\n"),
 ];
@@ -33,6 +35,9 @@ impl Meant {
         }
         if let Some(seconds) = self.deadline {
             let _ = writeln!(text, "deadline = \"{seconds}s\"");
+        }
+        if let Some(lease) = &self.lease {
+            lease.write(&mut text);
         }
         text.push_str(
             "\n[[input]]\nname = \"n\"\ntype = \"number\"\ndefault = 1\n\n\
@@ -74,7 +79,8 @@ impl MeantStep {
                 writeln!(text, "run = [\"do\", \"v{version}\"]\nstdin = \"{body}\"\neffect = \"{}\"", word(class))
             }
             Does::Call(class) => {
-                writeln!(text, "call = \"world.{}\"\nwith = {{ body = \"{body}\" }}", operation(class))
+                let operation = if self.window { "keep" } else { operation(class) };
+                writeln!(text, "call = \"world.{operation}\"\nwith = {{ body = \"{body}\" }}")
             }
             Does::Agent => {
                 writeln!(text, "agent = \"clerk\"\ntemplate = \"t.txt\"\nwith = {{ body = \"{body}\" }}")
@@ -82,6 +88,10 @@ impl MeantStep {
             Does::Set => writeln!(text, "set = {{ body = \"{body}\" }}"),
             Does::Ask => writeln!(text, "ask = \"v{version}?\"\nform = [{{ name = \"answer\" }}]"),
             Does::Wait(seconds) => writeln!(text, "wait = \"{seconds}s\""),
+            Does::Listen { event, own, within } => {
+                let filter = if own { ", where = \"{{ event.k == input.n }}\"" } else { "" };
+                writeln!(text, "wait = {{ event = \"{}\"{filter}, within = \"{within}s\" }}", event_name(event))
+            }
             Does::Child => writeln!(
                 text,
                 "workflow = \"{CHILD}\"\nwith = {{ n = \"{{{{ input.n }}}}\", items = \"{{{{ input.items }}}}\" }}"
@@ -102,6 +112,15 @@ impl MeantStep {
             let body = format!("undo{item} {{{{ output }}}}");
             let _ = writeln!(text, "undo = {{ call = \"world.{operation}\", with = {{ body = \"{body}\" }} }}");
         }
+        if let Some(lease) = &self.lease {
+            lease.write(text);
+        }
+        if self.probe {
+            text.push_str("probe = { call = \"world.seen\", with = { key = \"{{ effect.key }}\" }, found = \"{{ output.found }}\" }\n");
+        }
+        if self.cache {
+            text.push_str("cache = \"1h\"\n");
+        }
         if let Some(seconds) = self.timeout {
             let _ = writeln!(text, "timeout = \"{seconds}s\"");
         }
@@ -113,6 +132,17 @@ impl MeantStep {
 
     fn has_own_on(&self) -> bool {
         self.does.has_effect() && self.on != [After::Fail, After::Fail, After::Ask]
+    }
+}
+
+impl Lease {
+    fn write(&self, text: &mut String) {
+        if let Some((key, most)) = &self.concurrency {
+            let _ = writeln!(text, "concurrency = {{ key = \"{key}\", max = {most} }}");
+        }
+        if let Some((key, most, seconds)) = &self.rate {
+            let _ = writeln!(text, "rate = {{ key = \"{key}\", max = {most}, per = \"{seconds}s\" }}");
+        }
     }
 }
 

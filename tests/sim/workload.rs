@@ -18,6 +18,17 @@ pub(crate) struct Meant {
     pub(crate) on_failure: Option<OnFailure>,
     /// In seconds.
     pub(crate) deadline: Option<u64>,
+    /// So many runs at once.
+    pub(crate) lease: Option<Lease>,
+}
+
+/// What must be free before something begins, over all runs of a machine.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct Lease {
+    /// The key, and how many may hold it.
+    pub(crate) concurrency: Option<(String, u32)>,
+    /// The key, how many may begin, and in how many seconds.
+    pub(crate) rate: Option<(String, u32, u64)>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,7 +60,17 @@ pub(crate) struct MeantStep {
     pub(crate) on: [After; 3],
     /// Of a child run, in seconds.
     pub(crate) timeout: Option<u64>,
+    pub(crate) lease: Option<Lease>,
+    /// The world can be asked whether it happened.
+    pub(crate) probe: bool,
+    /// The world forgets its key after [`WINDOW`].
+    pub(crate) window: bool,
+    /// An answer of the last hour will do.
+    pub(crate) cache: bool,
 }
+
+/// For how long the world remembers the keys of an operation that forgets them, in seconds.
+pub(crate) const WINDOW: u64 = 3_600;
 
 /// Rounds: enough when it is round `until`, which may be more than `max`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -79,6 +100,16 @@ pub(crate) enum Does {
     Wait(u64),
     /// A run of the workflow [`CHILD`].
     Child,
+    /// An event of this number. `own`: only one whose `k` is the input's `n`. `within`: in seconds.
+    Listen {
+        event: u8,
+        own: bool,
+        within: u64,
+    },
+}
+
+pub(crate) fn event_name(event: u8) -> String {
+    format!("e{event}")
 }
 
 impl Does {
@@ -86,10 +117,17 @@ impl Does {
         matches!(self, Self::Run(_) | Self::Call(_) | Self::Agent | Self::Child)
     }
 
+    /// Of what leaves for the world.
+    pub(crate) fn class(self) -> Option<EffectClass> {
+        match self {
+            Self::Run(class) | Self::Call(class) => Some(class),
+            _ => None,
+        }
+    }
+
     /// Whether the world is another one after it.
     pub(crate) fn changes(self) -> bool {
-        matches!(self, Self::Run(class) | Self::Call(class)
-            if matches!(class, EffectClass::Idempotent | EffectClass::Once))
+        matches!(self.class(), Some(EffectClass::Idempotent | EffectClass::Once))
     }
 }
 
@@ -108,6 +146,10 @@ pub(crate) struct Taste {
     pub(crate) finally: usize,
     pub(crate) deadline: usize,
     pub(crate) child: usize,
+    pub(crate) event: usize,
+    pub(crate) lease: usize,
+    pub(crate) probe: usize,
+    pub(crate) cache: usize,
 }
 
 impl Taste {
@@ -125,6 +167,10 @@ impl Taste {
             finally: some(),
             deadline: some(),
             child: some(),
+            event: some(),
+            lease: some(),
+            probe: some(),
+            cache: some(),
         }
     }
 }
@@ -139,14 +185,21 @@ impl Meant {
             let needs = needs.into_iter().take(3).collect();
             steps.push(MeantStep::draw(chance, n, needs));
         }
-        Self { version, steps, on_failure: None, deadline: None }
+        Self { version, steps, on_failure: None, deadline: None, lease: None }
     }
 
     /// Adds what `taste` asks for. `child`: it is itself what others start.
     pub(crate) fn season(mut self, chance: &mut Random, taste: Taste, child: bool) -> Self {
         let hit = |chance: &mut Random, percent: usize| chance.below(100) < percent;
+        // a step that holds a turn never waits for one: a child's are others than its parent's
+        let prefix = if child { CHILD } else { MAIN };
         for step in &mut self.steps {
             step.season(chance, Taste { child: if child { 0 } else { taste.child }, ..taste });
+            step.share(chance, taste, prefix);
+        }
+        if hit(chance, taste.lease) {
+            let most = 1 + u32::try_from(chance.below(2)).expect("small");
+            self.lease = Some(Lease { concurrency: Some((prefix.to_owned(), most)), rate: None });
         }
         if hit(chance, taste.finally) {
             for n in 0..=chance.below(2) {
@@ -155,7 +208,7 @@ impl Meant {
                 if matches!(step.does, Does::Ask | Does::Wait(_)) {
                     step.does = Does::Set;
                 }
-                step.season(chance, Taste { undo: 0, child: 0, ..taste });
+                step.season(chance, Taste { undo: 0, child: 0, event: 0, ..taste });
                 self.steps.push(MeantStep { id: format!("f{n}"), finally: true, ..step });
             }
         }
@@ -219,13 +272,34 @@ impl MeantStep {
             undo: None,
             on: [After::Fail, After::Fail, After::Ask],
             timeout: None,
+            lease: None,
+            probe: false,
+            window: false,
+            cache: false,
         }
+    }
+
+    fn share(&mut self, chance: &mut Random, taste: Taste, prefix: &str) {
+        if chance.below(100) >= taste.lease || !self.does.has_effect() || self.does == Does::Child {
+            return;
+        }
+        let small = |chance: &mut Random, n: usize| 1 + u32::try_from(chance.below(n)).expect("small");
+        let key = |chance: &mut Random, kind: &str| format!("{prefix}-{kind}{}", chance.below(2));
+        let which = chance.below(3);
+        let concurrency = (which != 0).then(|| (key(chance, "turn"), small(chance, 2)));
+        // how long a rate looks back belongs to its key; how many begin is each one's own
+        let rate = (which != 1).then(|| {
+            let of = chance.below(3);
+            (format!("{prefix}-rate{of}"), small(chance, 3), [10, 60, 600][of])
+        });
+        self.lease = Some(Lease { concurrency, rate });
     }
 
     fn season(&mut self, chance: &mut Random, taste: Taste) {
         let mut hit = |percent: usize| chance.below(100) < percent;
         let (joins, repeats, undoes) = (hit(taste.join), hit(taste.repeat), hit(taste.undo));
-        let (ons, child) = (hit(taste.on), hit(taste.child));
+        let (ons, child, listens) = (hit(taste.on), hit(taste.child), hit(taste.event));
+        let (probes, caches) = (hit(taste.probe), hit(taste.cache));
         let small = |chance: &mut Random, n: usize| 1 + u32::try_from(chance.below(n)).expect("small");
         if child && !matches!(self.does, Does::Ask) {
             self.does = Does::Child;
@@ -234,12 +308,21 @@ impl MeantStep {
             self.timeout = (chance.below(3) == 0).then(|| [3, 500, 20_000][chance.below(3)]);
             self.attempts = small(chance, 2);
         }
+        if listens && !self.does.has_effect() {
+            let event = u8::try_from(chance.below(2)).expect("small");
+            let within = [20, 600, 4_000, 100_000][chance.below(4)];
+            self.does = Does::Listen { event, own: chance.coin(), within };
+        }
         if joins && !self.needs.is_empty() {
             self.join = Some(1 + chance.below(self.needs.len()));
         }
         if !self.does.has_effect() {
             return;
         }
+        let class = self.does.class();
+        self.probe = probes && class == Some(EffectClass::Once);
+        self.window = probes && self.does == Does::Call(EffectClass::Idempotent);
+        self.cache = caches && matches!(class, Some(EffectClass::None | EffectClass::Read));
         if repeats {
             let every = (chance.coin()).then(|| [1, 50, 3_000][chance.below(3)]);
             self.repeat = Some(Repeat { until: small(chance, 4), max: small(chance, 3), every });
