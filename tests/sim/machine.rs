@@ -120,6 +120,12 @@ impl Machine {
         Some(due.duration_since(now).max(jiff::SignedDuration::ZERO).unsigned_abs())
     }
 
+    /// What its kernel's clock says, if one runs.
+    pub(crate) fn now(&mut self) -> Option<jiff::Timestamp> {
+        self.kernel.as_ref()?;
+        Some(self.clock.as_mut()?.now())
+    }
+
     /// Puts a file into this machine's inbox in one piece, but without our verbs.
     pub(crate) fn drop_file(&self, name: &str, bytes: &[u8]) {
         let path = self.store.path(&paths::inbox(&self.id)).join(name);

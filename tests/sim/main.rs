@@ -16,6 +16,7 @@ mod seed;
 #[path = "../shared/mod.rs"]
 mod shared;
 mod shares;
+mod sights;
 mod signals;
 mod sink;
 mod slot;
@@ -90,7 +91,7 @@ fn seeds(part: u64) {
         }
         seen += 1;
     }
-    println!("{seen} seeds: {all}");
+    println!("{seen} seeds: {all}\nevents by kind: {:?}", all.kinds);
 }
 
 macro_rules! parts {

@@ -21,7 +21,7 @@ use crate::{
     sink::Sink,
     slot::{Phase, Slot},
     undoing::{Place, Undoing},
-    workload::{CHILD, Does, Lease, Meant, MeantStep, OnFailure},
+    workload::{CHILD, Does, Lease, Meant, MeantStep, OnFailure, Overlap},
 };
 
 /// The moment at which a line is seen.
@@ -83,6 +83,9 @@ pub(crate) struct RunModel {
     over: BTreeMap<String, Phase>,
     pub(crate) end: Option<(String, Duration)>,
     pub(crate) causes: Vec<String>,
+    pub(crate) workflow: String,
+    /// The trigger that started it, and the time that was due.
+    pub(crate) fired: Option<(String, Option<Timestamp>)>,
     /// Git tree id of what it follows.
     pub(crate) definition: String,
     /// Git tree id of the workflow that its steps may start.
@@ -129,9 +132,15 @@ impl RunModel {
         }
         let asked = CommandId::new(run.as_str()).ok().and_then(|id| around.asked.get(&id));
         let birth = birth(line);
+        let fired = line.get("fired").map(|fired| (text(fired, "trigger").to_owned(), moment(fired, "due")));
         let input = match (asked, &birth) {
             (Some(Verb::RunStart { input, .. }), None) => input,
             (None, Some(_)) => &parent.ok_or("E1: there is no parent")?.input,
+            (None, None)
+                if meant.triggers.iter().any(|trigger| fired.as_ref().is_some_and(|(id, _)| *id == trigger.id)) =>
+            {
+                &serde_json::json!({"n": 5})
+            }
             _ => return Err(format!("A2: nobody asked for the run {run}")),
         };
         Ok(Self {
@@ -140,6 +149,8 @@ impl RunModel {
             n: 0,
             last: at(line)?,
             started: at(line)?,
+            workflow: text(line, "workflow").to_owned(),
+            fired,
             definition: text(line, "definition").to_owned(),
             pinned_child: line["pins"][format!("workflows/{CHILD}")].as_str().map(str::to_owned),
             birth,
@@ -183,6 +194,23 @@ impl RunModel {
     /// Tells whether an event of this moment was for it.
     pub(crate) fn was_under_way(&self, at: Timestamp) -> bool {
         self.started <= at && (self.end.is_none() || at < self.last)
+    }
+
+    pub(crate) fn started(&self) -> Timestamp {
+        self.started
+    }
+
+    pub(crate) fn ended_at(&self) -> Option<Timestamp> {
+        self.end.as_ref().map(|_| self.last)
+    }
+
+    pub(crate) fn fired_by(&self, trigger: &str) -> bool {
+        self.fired.as_ref().is_some_and(|(id, _)| id == trigger)
+    }
+
+    /// What the trigger that started it says of runs side by side.
+    pub(crate) fn overlap(&self) -> Option<Overlap> {
+        self.meant.triggers.iter().find(|trigger| self.fired_by(&trigger.id)).map(|trigger| trigger.overlap)
     }
 
     /// What has to be done and nobody does, at the end of a turn.
@@ -391,8 +419,11 @@ impl RunModel {
         }
     }
 
-    /// Whether the run that started it ends it.
+    /// Whether the run that started it ends it, or the trigger that starts another one.
     fn is_orphan(&self, line: &Value) -> bool {
+        if let Some((trigger, _)) = self.fired.as_ref().filter(|_| self.overlap() == Some(Overlap::Replace)) {
+            return text(line, "by") == format!("trigger {trigger}");
+        }
         let parent = self.birth.as_ref().map(|birth| &birth.0);
         parent.is_some_and(|run| RunId::new(run).is_ok_and(|run| text(line, "by") == format!("run {}", run.short())))
     }

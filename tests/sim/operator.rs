@@ -22,6 +22,8 @@ pub(crate) struct Draws<'a> {
     pub(crate) more: &'a mut Random,
     pub(crate) wild: usize,
     pub(crate) taste: Taste,
+    /// It can be used.
+    pub(crate) sure: bool,
 }
 
 /// What the operator of all machines remembers.
@@ -38,14 +40,16 @@ pub(crate) struct Operator {
 impl Operator {
     /// Saves a new version of `workflow`, now and then one that can not be used.
     pub(crate) fn edit(&mut self, draws: &mut Draws<'_>, lab: &Lab, machine: &Machine, workflow: &str) -> u32 {
-        let Draws { chance, more, wild, taste } = draws;
+        let Draws { chance, more, wild, taste, sure } = draws;
+        let sure = *sure;
         let version = u32::try_from(self.meant.len()).expect("few versions") + 1;
-        let child = workflow == workload::CHILD;
-        let meant = if child { Meant::draw(more, version, 3) } else { Meant::draw(chance, version, *wild) };
-        let meant = meant.season(more, *taste, child);
+        let plain = workflow == workload::MAIN;
+        let meant = if plain { Meant::draw(chance, version, *wild) } else { Meant::draw(more, version, 2) };
+        let meant = meant.season(more, *taste, !plain);
+        let meant = if workflow == workload::FIRED && taste.trigger > 0 { meant.armed(more) } else { meant };
         let mut text = meant.text();
-        let chance = if child { more } else { chance };
-        if version > 1 && chance.below(10) == 0 {
+        let chance = if plain { chance } else { more };
+        if version > 1 && !sure && chance.below(10) == 0 {
             text.push_str("\n[[step]]\nid = \"broken\"\nneeds = [\"nothing\"]\nset = 1\n");
         }
         self.meant.insert(version, Rc::new(meant));

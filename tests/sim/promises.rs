@@ -11,6 +11,7 @@ use std::{
 
 use cairn::store::git::{CommitHash, Repo, TreeId};
 use cairn_store_layout::{CommandId, Digest, command::Verb, paths};
+use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::{
@@ -19,9 +20,9 @@ use crate::{
     machine::Machine,
     model::{Around, RunModel, Seen, text},
     shares::Shares,
-    signals,
+    sights, signals,
     sink::Sink,
-    workload::Meant,
+    workload::{FIRED, Meant},
 };
 
 /// How long a run that is over may be in no commit.
@@ -36,6 +37,9 @@ pub(crate) struct Promises {
     families: Families,
     shares: Shares,
     heard: signals::Log,
+    pub(crate) sights: sights::All,
+    /// Histories that began since a kernel finished a turn.
+    begun: Vec<String>,
     /// Histories whose parents were not shown yet.
     strays: BTreeSet<String>,
     /// How much of each history the newest commit holds.
@@ -48,6 +52,8 @@ pub(crate) struct Promises {
     /// Refused commands, with how often.
     pub(crate) refused: BTreeMap<String, u32>,
     pub(crate) events: u64,
+    /// Events by their kinds.
+    pub(crate) kinds: BTreeMap<String, u64>,
     pub(crate) commits: u64,
 }
 
@@ -120,6 +126,7 @@ impl Promises {
         self.commits(machine, world)?;
         self.families.check(&mut self.runs)?;
         self.shares.take(self.runs.values_mut().flat_map(|run| std::mem::take(&mut run.turns)).collect())?;
+        sights::check(&self.sights, &self.runs, &std::mem::take(&mut self.begun))?;
         if let Some((run, idle)) = self.runs.values().find_map(|run| Some((&run.run, run.is_idle()?))) {
             return Err(format!("{idle} (run {run})"));
         }
@@ -143,7 +150,19 @@ impl Promises {
 
     /// What can be said once everything is over.
     pub(crate) fn end(&self) -> Result<(), String> {
-        signals::reached(&self.heard, &self.runs)
+        signals::reached(&self.heard, &self.runs)?;
+        sights::end(&self.sights, &self.heard, &self.runs)
+    }
+
+    /// E7: a kernel has just looked at the clock, and nothing of the version that is committed is late.
+    pub(crate) fn on_time(&mut self, machine: &Machine, world: &World<'_>, now: Timestamp) -> Result<(), String> {
+        let repo = self.repo(machine)?;
+        let path = format!("{}/workflow.toml", paths::workflow_dir(FIRED));
+        let Some(blob) = repo.blob_of(&path, None).map_err(|e| e.to_string())? else { return Ok(()) };
+        let text = repo.read_blob(&blob).map_err(|e| e.to_string())?;
+        let Some(meant) = meant_by(&String::from_utf8_lossy(&text), world) else { return Ok(()) };
+        let late = meant.triggers.iter().find_map(|trigger| self.sights.get(&trigger.id)?.is_late(now));
+        late.map_or(Ok(()), Err)
     }
 
     /// A kernel starts on what a crash left: the repository is looked at anew.
@@ -169,6 +188,7 @@ impl Promises {
     fn line(&mut self, path: &str, line: &str, machine: &Machine, world: &World<'_>) -> Result<(), String> {
         self.events += 1;
         let line: Value = serde_json::from_str(line).map_err(|e| format!("D5: a line of {path} is no record: {e}"))?;
+        *self.kinds.entry(text(&line, "kind").to_owned()).or_default() += 1;
         // what a kernel finds when it starts may have been recorded by the one before
         let life = if self.starting { 0 } else { machine.life };
         let up = world.lab.time.up();
@@ -177,6 +197,11 @@ impl Promises {
         if path.starts_with("log/") {
             match text(&line, "kind") {
                 "command.refused" => *self.refused.entry(text(&line, "command").to_owned()).or_default() += 1,
+                "trigger.fired" => {
+                    let mut triggers = world.meant.values().flat_map(|meant| &meant.triggers);
+                    let trigger = triggers.find(|trigger| trigger.id == text(&line, "trigger"));
+                    sights::note(&mut self.sights, &line, trigger.ok_or("E3: a trigger that was never written")?)?;
+                }
                 "event.received" => signals::hear(&mut self.heard, &line)?,
                 _ => {}
             }
@@ -197,6 +222,7 @@ impl Promises {
         if paths::run(&run.run) != path {
             return Err(format!("the history of {} lies at {path}", run.run));
         }
+        self.begun.push(path.to_owned());
         self.runs.insert(path.to_owned(), run);
         Ok(())
     }
@@ -217,10 +243,7 @@ impl Promises {
         let files = self.repo(machine)?.read_tree_files(&tree, limits).map_err(|e| format!("E3: {e}"))?;
         let definition = files.get("workflow.toml").ok_or("E3: the pin holds no definition")?;
         let definition = String::from_utf8_lossy(definition);
-        let version = definition.split_once("version ").and_then(|(_, rest)| rest.split('"').next()?.parse().ok());
-        version
-            .and_then(|v: u32| world.meant.get(&v).cloned())
-            .ok_or_else(|| format!("E3: {definition} was never written"))
+        meant_by(&definition, world).ok_or_else(|| format!("E3: {definition} was never written"))
     }
 
     /// D7: each history in each commit goes on from the one before, as far as it was shown. D8: nothing
@@ -272,6 +295,12 @@ impl Promises {
         }
         Ok(self.repo.clone().expect("just opened"))
     }
+}
+
+/// The version that a definition says it is.
+fn meant_by(definition: &str, world: &World<'_>) -> Option<Rc<Meant>> {
+    let version = definition.split_once("version ").and_then(|(_, rest)| rest.split('"').next()?.parse::<u32>().ok());
+    world.meant.get(&version?).cloned()
 }
 
 /// The artifacts that lines name in place of a value.

@@ -2,6 +2,7 @@
 
 use std::{
     cell::RefCell,
+    collections::BTreeMap,
     fmt::{self, Write as _},
     rc::Rc,
     time::Duration,
@@ -22,7 +23,7 @@ use crate::{
     promises::{Promises, World},
     shared::{image::Image, platter::Leaves, random::Random},
     sink::{Manners, Sink},
-    workload::{CHILD, MAIN, Taste},
+    workload::{CHILD, FIRED, MAIN, Taste},
 };
 
 /// Turns that a world which behaves needs at most to bring everything to its end.
@@ -41,6 +42,8 @@ pub(crate) struct Ran {
     pub(crate) crashes: u64,
     pub(crate) power_cuts: u64,
     pub(crate) faults: u64,
+    /// Events by their kinds.
+    pub(crate) kinds: BTreeMap<String, u64>,
     /// Step by step.
     pub(crate) trace: String,
 }
@@ -54,6 +57,9 @@ impl Ran {
         self.crashes += other.crashes;
         self.power_cuts += other.power_cuts;
         self.faults += other.faults;
+        for (kind, count) in &other.kinds {
+            *self.kinds.entry(kind.clone()).or_default() += count;
+        }
     }
 }
 
@@ -93,6 +99,11 @@ pub(crate) fn run(seed: u64, templates: &[Template], wrong: Wrong) -> Result<Ran
     let mut more = Random::new(seed ^ 0x7A57E);
     let mood = Mood { taste: Taste::draw(&mut more), ..Mood::draw(&mut chance, templates.len()) };
     let machines = templates[..mood.machines].iter().enumerate().map(|(n, t)| Machine::new(n, t, &lab)).collect();
+    let mut mood = mood;
+    if mood.taste.undo > 0 {
+        // a run that goes well takes nothing back
+        mood.manners.hard = mood.manners.hard.max(8);
+    }
     let mut sink = Sink::new(seed, mood.manners);
     sink.is_looked_at = mood.taste.probe > 0;
     let mut sim = Sim {
@@ -206,6 +217,9 @@ impl Sim {
             if self.mood.taste.child > 0 {
                 self.edit(m, CHILD);
             }
+            if self.mood.taste.trigger > 0 {
+                self.edit(m, FIRED);
+            }
             self.edit(m, MAIN);
             self.start_kernel(m)?;
         }
@@ -233,7 +247,15 @@ impl Sim {
             self.prepare_blow(m);
         }
         self.note(m, &format!("{act:?}"));
-        if self.more.below(100) < self.mood.taste.event / 2 {
+        if self.more.below(100) < self.mood.taste.undo / 4 {
+            let open = self.promises[m].runs.values().filter(|run| run.end.is_none());
+            let runs: Vec<RunId> = open.map(|run| run.run.clone()).collect();
+            if !runs.is_empty() {
+                let run = runs[self.more.below(runs.len())].clone();
+                self.operator.cancel(&self.lab, &self.machines[m], run, true);
+            }
+        }
+        if self.more.below(100) < self.mood.taste.event.max(self.mood.taste.trigger) / 2 {
             let runs: Vec<RunId> = self.promises[m].runs.values().map(|r| r.run.clone()).collect();
             self.operator.emit(&mut self.more, &self.lab, &self.machines[m], &runs);
             self.note(m, "an event");
@@ -267,8 +289,13 @@ impl Sim {
                 self.turn(m, vec![Wake::Time])
             }
             Act::Edit => {
-                let child = self.mood.taste.child > 0 && self.more.below(3) == 0;
-                self.edit(m, if child { CHILD } else { MAIN });
+                let (child, fired) = (self.mood.taste.child > 0, self.mood.taste.trigger > 0);
+                let workflow = match self.more.below(4) {
+                    0 if child => CHILD,
+                    1 if fired => FIRED,
+                    _ => MAIN,
+                };
+                self.edit(m, workflow);
                 self.turn(m, vec![Wake::Definitions])
             }
             Act::Kill => self.crash(m),
@@ -463,6 +490,7 @@ impl Sim {
             self.lab.disarm(m);
         }
         for m in 0..self.machines.len() {
+            self.disarm(m)?;
             // a kernel that went on after a refusal may have put something off: the next start makes up for it
             self.stop(m)?;
             self.ensure_kernel(m)?;
@@ -506,6 +534,28 @@ impl Sim {
         Err(format!("E1: not at rest after {TURNS_TO_REST} turns: {}", open.join("\n")))
     }
 
+    /// E7: nothing is late; from here on nothing starts runs by itself.
+    fn disarm(&mut self, m: usize) -> Result<(), String> {
+        if self.mood.taste.trigger == 0 {
+            return Ok(());
+        }
+        // a kernel that has just begun has looked at everything
+        self.stop(m)?;
+        self.ensure_kernel(m)?;
+        let now = self.machines[m].now();
+        self.stop(m)?;
+        if let Some(now) = now {
+            let Self { promises, machines, .. } = self;
+            let (promises, machine) = (&mut promises[m], &machines[m]);
+            let check = || promises.on_time(machine, &world(&self.lab, &self.operator, &self.sink.borrow()), now);
+            self.lab.by_hand(check)?;
+        }
+        self.mood.taste.trigger = 0;
+        self.edit(m, FIRED);
+        self.mood.taste.trigger = 1;
+        self.ensure_kernel(m)
+    }
+
     /// A clean stop, and everything that can be said of a store at rest.
     fn close(&mut self, m: usize) -> Result<(), String> {
         self.stop(m)?;
@@ -531,6 +581,9 @@ impl Sim {
             return Err("the simulated disk does not hold what the real one does".to_owned());
         }
         self.ran.events += self.promises[m].events;
+        for (kind, count) in &self.promises[m].kinds {
+            *self.ran.kinds.entry(kind.clone()).or_default() += count;
+        }
         self.ran.commits += self.promises[m].commits;
         self.ran.runs += self.promises[m].runs.len() as u64;
         self.ran.attempts = self.sink.borrow().arrived;
@@ -539,7 +592,8 @@ impl Sim {
 
     fn edit(&mut self, m: usize, workflow: &str) {
         let Self { chance, more, operator, machines, lab, mood, .. } = self;
-        let mut draws = Draws { chance, more, wild: mood.wild, taste: mood.taste };
+        let sure = mood.taste.trigger == 0 && workflow == FIRED;
+        let mut draws = Draws { chance, more, wild: mood.wild, taste: mood.taste, sure };
         let version = operator.edit(&mut draws, lab, &machines[m], workflow);
         self.note(m, &format!("version {version} of {workflow} is saved"));
     }

@@ -31,6 +31,13 @@ pub(crate) struct Heard {
     run: Option<RunId>,
 }
 
+impl Heard {
+    /// Its id, name and moment, unless it is for one run alone.
+    pub(crate) fn for_all<'a>(&'a self, id: &'a CommandId) -> Option<(&'a CommandId, &'a str, Timestamp)> {
+        self.run.is_none().then_some((id, self.name.as_str(), self.at))
+    }
+}
+
 /// Every event that the machine's log has.
 pub(crate) type Log = BTreeMap<CommandId, Heard>;
 

@@ -4,7 +4,9 @@ use std::fmt::Write as _;
 
 use cairn_store_layout::payload::EffectClass;
 
-use crate::workload::{After, CHILD, Does, Lease, Meant, MeantStep, OnFailure, Repeat, event_name};
+use crate::workload::{
+    After, CHILD, Does, Lease, MAIN, Meant, MeantStep, OnFailure, Repeat, Source, Trigger, event_name,
+};
 
 /// Files that every simulated store has.
 pub(crate) const PARTS: [(&str, &str); 2] = [
@@ -43,6 +45,9 @@ impl Meant {
             "\n[[input]]\nname = \"n\"\ntype = \"number\"\ndefault = 1\n\n\
              [[input]]\nname = \"items\"\ntype = \"json\"\ndefault = []\n",
         );
+        for trigger in &self.triggers {
+            trigger.write(&mut text);
+        }
         for step in &self.steps {
             step.write(&mut text, version);
         }
@@ -132,6 +137,25 @@ impl MeantStep {
 
     fn has_own_on(&self) -> bool {
         self.does.has_effect() && self.on != [After::Fail, After::Fail, After::Ask]
+    }
+}
+
+impl Trigger {
+    fn write(&self, text: &mut String) {
+        let _ = writeln!(text, "\n[[trigger]]\nid = \"{}\"\ninput = {{ n = 5 }}", self.id);
+        let _ = match self.source {
+            Source::Every(seconds) => writeln!(text, "every = \"{seconds}s\""),
+            Source::Hourly(minute) => writeln!(text, "cron = \"{minute} * * * *\""),
+            Source::Event(event) => writeln!(text, "event = \"{}\"", event_name(event)),
+            Source::Finished => writeln!(text, "run_finished = \"{MAIN}\""),
+        };
+        if self.source.pause().is_some() {
+            let _ = writeln!(text, "misfire = \"{}\"", format!("{:?}", self.misfire).to_lowercase());
+        }
+        let _ = writeln!(text, "overlap = \"{}\"", format!("{:?}", self.overlap).to_lowercase());
+        if self.dedupe {
+            text.push_str("dedupe_key = \"about {{ event.about }}\"\n");
+        }
     }
 }
 

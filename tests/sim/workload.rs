@@ -20,6 +20,74 @@ pub(crate) struct Meant {
     pub(crate) deadline: Option<u64>,
     /// So many runs at once.
     pub(crate) lease: Option<Lease>,
+    pub(crate) triggers: Vec<Trigger>,
+}
+
+/// What starts runs by itself.
+#[derive(Debug, Clone)]
+pub(crate) struct Trigger {
+    /// Of this version alone.
+    pub(crate) id: String,
+    pub(crate) source: Source,
+    pub(crate) misfire: Misfire,
+    pub(crate) overlap: Overlap,
+    /// Only one run for each `about` of an event.
+    pub(crate) dedupe: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Source {
+    /// In seconds.
+    Every(u64),
+    /// At this minute of each hour.
+    Hourly(u64),
+    Event(u8),
+    /// The end of a run of [`MAIN`].
+    Finished,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Misfire {
+    Skip,
+    Once,
+    All,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Overlap {
+    Skip,
+    Queue,
+    Replace,
+    Allow,
+}
+
+impl Source {
+    /// Between two due times, in seconds.
+    pub(crate) fn pause(self) -> Option<u64> {
+        match self {
+            Self::Every(seconds) => Some(seconds),
+            Self::Hourly(_) => Some(3_600),
+            Self::Event(_) | Self::Finished => None,
+        }
+    }
+}
+
+impl Trigger {
+    fn draw(chance: &mut Random, id: String) -> Self {
+        let source = match chance.below(6) {
+            0 | 1 => Source::Every([900, 7_200, 40_000][chance.below(3)]),
+            2 => Source::Hourly(chance.below(60) as u64),
+            3 | 4 => Source::Event(u8::try_from(chance.below(2)).expect("small")),
+            _ => Source::Finished,
+        };
+        let misfire = [Misfire::Skip, Misfire::Once, Misfire::All][chance.below(3)];
+        let overlap = [Overlap::Skip, Overlap::Queue, Overlap::Replace, Overlap::Allow][chance.below(4)];
+        // many are made up for at once: only of those that are seldom due
+        let often = source.pause().is_some_and(|pause| pause < 40_000);
+        let misfire = if often && misfire == Misfire::All { Misfire::Once } else { misfire };
+        let dedupe = matches!(source, Source::Event(_)) && chance.below(3) == 0;
+        Self { id, source, misfire, overlap, dedupe }
+    }
 }
 
 /// What must be free before something begins, over all runs of a machine.
@@ -135,6 +203,8 @@ impl Does {
 pub(crate) const MAIN: &str = "w";
 /// The workflow that its steps start.
 pub(crate) const CHILD: &str = "c";
+/// The workflow that triggers start.
+pub(crate) const FIRED: &str = "t";
 
 /// How much of the language a seed uses beside what each one does, in percent.
 #[derive(Debug, Clone, Copy, Default)]
@@ -150,6 +220,7 @@ pub(crate) struct Taste {
     pub(crate) lease: usize,
     pub(crate) probe: usize,
     pub(crate) cache: usize,
+    pub(crate) trigger: usize,
 }
 
 impl Taste {
@@ -171,6 +242,7 @@ impl Taste {
             lease: some(),
             probe: some(),
             cache: some(),
+            trigger: some(),
         }
     }
 }
@@ -185,7 +257,14 @@ impl Meant {
             let needs = needs.into_iter().take(3).collect();
             steps.push(MeantStep::draw(chance, n, needs));
         }
-        Self { version, steps, on_failure: None, deadline: None, lease: None }
+        Self { version, steps, on_failure: None, deadline: None, lease: None, triggers: Vec::new() }
+    }
+
+    /// Adds triggers.
+    pub(crate) fn armed(mut self, chance: &mut Random) -> Self {
+        let version = self.version;
+        self.triggers = (0..=chance.below(3)).map(|n| Trigger::draw(chance, format!("v{version}x{n}"))).collect();
+        self
     }
 
     /// Adds what `taste` asks for. `child`: it is itself what others start.
