@@ -85,7 +85,8 @@ impl Families {
             Ok(output) => end == Some("succeeded") && output.is_null(),
             Err(code) => match code.as_str() {
                 "child_failed" => end == Some("failed"),
-                "child_canceled" => end == Some("canceled"),
+                // or the run that was to start it stopped before it had begun
+                "child_canceled" => child.is_none() || end == Some("canceled"),
                 "timeout" => true,
                 // it could not be started
                 _ => child.is_none(),

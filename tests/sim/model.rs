@@ -396,8 +396,8 @@ impl RunModel {
             "deadline" => self.deadline().is_some_and(|deadline| now >= deadline) && undo == by_rule,
             "canceled" => match self.cancel(line, around) {
                 Some(asked) => asked == undo && (undo || self.has_finally()),
-                // nobody waits for it any more
-                None => self.is_orphan(line) && !undo && self.has_finally(),
+                // nobody waits for it any more, or the run that does takes back what was done
+                None => self.is_orphan(line) && (self.has_finally() || undo && self.birth.is_some()),
             },
             _ => false,
         };
@@ -558,6 +558,8 @@ impl RunModel {
             "succeeded" => is_over && !failed && why.is_none(),
             "failed" => is_over && (failed || why.is_some()) && why != Some("canceled"),
             "canceled" if line["cause"].is_null() => match why {
+                // the run that started it was ended at once by a second cancel
+                Some(_) if self.birth.is_some() && self.is_orphan(line) => true,
                 Some("canceled") => is_over,
                 None => self.is_orphan(line) && !self.has_finally(),
                 Some(_) => false,

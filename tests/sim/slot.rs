@@ -120,6 +120,15 @@ impl Slot {
                 }
                 done(meant)
             }
+            // a run that stops waits for its child, and nothing follows from how that ended
+            ("attempt.failed", Phase::InFlight)
+                if self.is_current(line) && meant.does == Does::Child && around.stopping =>
+            {
+                match (moment(line, "retry_at"), line["then"] == "skip") {
+                    (None, true) => Phase::Skipped,
+                    _ => return Err(format!("E8: {} follows from a child of a run that stops", line["then"])),
+                }
+            }
             ("attempt.failed", Phase::InFlight) if self.is_current(line) => self.failed(line, meant, now, seen)?,
             ("attempt.unknown", Phase::InFlight) if self.is_current(line) => {
                 self.probing = None;
