@@ -125,8 +125,13 @@ impl Promises {
         }
         self.commits(machine, world)?;
         self.families.check(&mut self.runs)?;
-        self.shares.take(self.runs.values_mut().flat_map(|run| std::mem::take(&mut run.turns)).collect())?;
-        sights::check(&self.sights, &self.runs, &std::mem::take(&mut self.begun))?;
+        let turns = self.runs.values_mut().flat_map(|run| std::mem::take(&mut run.turns)).collect();
+        let begun = std::mem::take(&mut self.begun);
+        // moments of two files can be compared as long as nobody has set the clock
+        if world.lab.time.is_steady() {
+            self.shares.take(turns)?;
+            sights::check(&self.sights, &self.runs, &begun)?;
+        }
         if let Some((run, idle)) = self.runs.values().find_map(|run| Some((&run.run, run.is_idle()?))) {
             return Err(format!("{idle} (run {run})"));
         }

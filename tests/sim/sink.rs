@@ -264,7 +264,7 @@ impl Sink {
     /// Tells whether the world ever gave this to such a request.
     pub(crate) fn gave_like(&self, request: &Value, output: &Value) -> bool {
         // what is too long stands elsewhere
-        let spilled = |value: &Value| value.to_string().contains("$artifact");
+        let spilled = |value: &Value| value.is_null() || value.to_string().contains("$artifact");
         let same = |known: &Known| {
             spilled(request) || serde_json::to_value(&known.content.request).ok().as_ref() == Some(request)
         };
