@@ -348,7 +348,6 @@ impl Slot {
             After::Skip if then == "skip" => Ok(Phase::Skipped),
             After::Ask if then["ask"].is_string() => {
                 self.gate = GateId::new(text(then, "ask")).ok();
-                self.freed = true;
                 Ok(Phase::Failing)
             }
             _ => Err(format!("E7: {after:?} was to follow, {then} does")),
