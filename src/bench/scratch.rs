@@ -81,7 +81,7 @@ impl Scratch {
         // what a kernel would have done by itself many times over while the store grew
         let lock = self.store.path(paths::UPKEEP_LOCK);
         repo.keep_up(Chores { packs: true, graph: true }, &lock, &AtomicBool::new(false))?;
-        Ok(())
+        load::adopt(&self.store)
     }
 
     /// Writes the history of one more finished run; gives the plan of its commit. `age` counts runs

@@ -29,6 +29,9 @@ use crate::store::{
     unfinished::Unfinished,
 };
 
+/// A start that had to look at more histories than this spares the next one from it.
+const LOOKED_MAX: usize = 1_000;
+
 impl Driver {
     pub(super) fn recover(&mut self, recovered: Recovered) -> Result<(), DriverError> {
         let mut by_file: BTreeMap<String, Vec<Entry>> = BTreeMap::new();
@@ -262,10 +265,11 @@ impl Driver {
     ///
     /// `journaled`: runs that the journal tells of; a power cut may have taken their files, which come back later.
     fn unfinished(&self, journaled: &BTreeSet<RunId>) -> Result<BTreeSet<RunId>, DriverError> {
-        if let Some(found) = self.unfinished_since()? {
-            return Ok(found);
-        }
-        let found = self.unfinished_of_all()?;
+        let found = match self.unfinished_since()? {
+            Some((found, looked)) if looked <= LOOKED_MAX => return Ok(found),
+            Some((found, _)) => found,
+            None => self.unfinished_of_all()?,
+        };
         let root = self.store.root();
         disk::sync_fs(root).at("sync", root)?;
         // the journal goes one day, and what is kept here may then be all that names them
@@ -273,14 +277,16 @@ impl Driver {
         Ok(found)
     }
 
-    /// The same from what was kept, and what changed since; `None` when that can not be relied upon.
-    fn unfinished_since(&self) -> Result<Option<BTreeSet<RunId>>, DriverError> {
+    /// The same from what was kept, and what changed since, with the number of histories that were looked at;
+    /// `None` when that can not be relied upon.
+    fn unfinished_since(&self) -> Result<Option<(BTreeSet<RunId>, usize)>, DriverError> {
         let Some((kept, commit)) = Unfinished::read(self.store.root(), self.journal.last()) else { return Ok(None) };
         let Some(changed) = self.repo.changed_since(&commit, paths::RUNS)? else { return Ok(None) };
-        let mut found = BTreeSet::new();
+        let (mut found, mut looked) = (BTreeSet::new(), 0);
         let mut folders = BTreeSet::new();
         for run in kept.runs.into_iter().chain(changed.iter().filter_map(|path| run_of(path))) {
             let path = self.store.path(&paths::run(&run));
+            looked += 1;
             // a history that was removed comes back from its commit
             if !path.is_file() || !ends(&disk::read_with(&path, || tail(&path)).at("read", &path)?) {
                 found.insert(run);
@@ -294,7 +300,7 @@ impl Driver {
                 }
             }
         }
-        Ok(Some(found))
+        Ok(Some((found, looked)))
     }
 
     /// Keeps which runs are unfinished, for the next start. The file system has been synced since the
