@@ -92,6 +92,8 @@ struct Disk {
     dead: bool,
     dies_next: bool,
     armed: Option<(Place, usize, Blow)>,
+    /// Its folder holds something else for a moment, of which it knows nothing.
+    detached: bool,
     /// What was refused since the kernel started.
     refused: Option<String>,
 }
@@ -110,6 +112,7 @@ impl Lab {
             dead: false,
             dies_next: false,
             armed: None,
+            detached: false,
             refused: None,
         };
         let disks = &mut self.inner.borrow_mut().disks;
@@ -158,6 +161,21 @@ impl Lab {
         let before = std::time::SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(86_400);
         image.lay_out(&disk.root, Some(before)).expect("a disk in memory takes an image");
         disk.platter = Platter::holding(&image);
+    }
+
+    /// Lays `image` out in the folder of a disk, lets `act` do what it likes with it, and lays out again what
+    /// processes saw there before.
+    pub(crate) fn detached<T>(&self, disk: usize, image: &Image, act: impl FnOnce() -> T) -> T {
+        let (root, before) = {
+            let disk = &mut self.inner.borrow_mut().disks[disk];
+            disk.detached = true;
+            (disk.root.clone(), disk.platter.image(Leaves::Everything))
+        };
+        image.lay_out(&root, None).expect("a disk in memory takes an image");
+        let done = act();
+        before.expect("what processes see").lay_out(&root, None).expect("a disk in memory takes an image");
+        self.inner.borrow_mut().disks[disk].detached = false;
+        done
     }
 
     /// Looks at a disk as processes see it.
@@ -275,6 +293,6 @@ impl Inner {
     fn disk_of(&mut self, op: &Op<'_>) -> Option<&mut Disk> {
         // names move within one disk
         let path = op.path();
-        self.disks.iter_mut().find(|disk| path.starts_with(&disk.root))
+        self.disks.iter_mut().find(|disk| path.starts_with(&disk.root) && !disk.detached)
     }
 }

@@ -88,21 +88,35 @@ impl Machine {
             from: Sender { machine: self.number, life: self.life },
             under_way: self.under_way.clone(),
         };
-        let world = World {
-            home: self.root.join("home"),
-            clock: Box::new(clock.clone()),
-            dispatcher: Box::new(|_, _| Ok(Box::new(hands) as Box<dyn Dispatcher>)),
-            journal: JournalOptions { segment_bytes: 8 << 10 },
-            settled: Duration::ZERO,
-            vectors: false,
-        };
         let store = Store::open(self.store.root())?;
-        let lock = KernelLock::take(store.root())?;
-        let mut kernel = Kernel::start(store, lock, world)?;
+        let mut kernel = self.kernel_by(store, clock.clone(), Box::new(hands))?;
         kernel.look()?;
         self.clock = Some(clock);
         self.kernel = Some(kernel);
         Ok(())
+    }
+
+    /// A kernel of `store`, which may be another one than this machine's, with other hands.
+    pub(crate) fn kernel_of(
+        &self,
+        lab: &Rc<Lab>,
+        store: Store,
+        hands: Box<dyn Dispatcher>,
+    ) -> Result<Kernel, DriverError> {
+        self.kernel_by(store, Ticks::new(&lab.time, false), hands)
+    }
+
+    fn kernel_by(&self, store: Store, clock: Ticks, hands: Box<dyn Dispatcher>) -> Result<Kernel, DriverError> {
+        let world = World {
+            home: self.root.join("home"),
+            clock: Box::new(clock),
+            dispatcher: Box::new(|_, _| Ok(hands)),
+            journal: JournalOptions { segment_bytes: 8 << 10 },
+            settled: Duration::ZERO,
+            vectors: false,
+        };
+        let lock = KernelLock::take(store.root())?;
+        Kernel::start(store, lock, world)
     }
 
     /// One turn, if a kernel runs.

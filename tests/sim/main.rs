@@ -22,6 +22,7 @@ mod sink;
 mod slot;
 mod time;
 mod undoing;
+mod whatif;
 mod wording;
 mod workload;
 

@@ -153,6 +153,11 @@ impl Promises {
         Ok(())
     }
 
+    /// Whole lines that were there to be read, and the newest commit.
+    pub(crate) fn known(&self) -> (&BTreeMap<String, String>, Option<&CommitHash>) {
+        (&self.shown, self.head.as_ref())
+    }
+
     /// What can be said once everything is over.
     pub(crate) fn end(&self) -> Result<(), String> {
         signals::reached(&self.heard, &self.runs)?;

@@ -23,6 +23,7 @@ use crate::{
     promises::{Promises, World},
     shared::{image::Image, platter::Leaves, random::Random},
     sink::{Manners, Sink},
+    whatif::{self, Shown},
     workload::{CHILD, FIRED, MAIN, Taste},
 };
 
@@ -106,6 +107,7 @@ pub(crate) fn run(seed: u64, templates: &[Template], wrong: Wrong) -> Result<Ran
     }
     let mut sink = Sink::new(seed, mood.manners);
     sink.is_looked_at = mood.taste.probe > 0;
+    let snapshots = vec![None; mood.machines];
     let mut sim = Sim {
         seed,
         sink: Rc::new(RefCell::new(sink)),
@@ -116,6 +118,7 @@ pub(crate) fn run(seed: u64, templates: &[Template], wrong: Wrong) -> Result<Ran
         mood,
         machines,
         operator: Operator::default(),
+        snapshots,
         by_the_wall: wrong.by_the_wall,
         ran: Ran::default(),
     };
@@ -207,6 +210,8 @@ struct Sim {
     machines: Vec<Machine>,
     promises: Vec<Promises>,
     operator: Operator,
+    /// A state of each machine's disk, and what had been shown then.
+    snapshots: Vec<Option<(Image, Shown)>>,
     by_the_wall: bool,
     ran: Ran,
 }
@@ -391,7 +396,8 @@ impl Sim {
         self.look(m)?;
         self.machines[m].kernel = None;
         self.lab.revive(m);
-        if self.chance.below(100) < self.mood.power {
+        let cut = self.chance.below(100) < self.mood.power;
+        if cut {
             self.power_cut(m);
         } else {
             self.note(m, "killed");
@@ -399,7 +405,28 @@ impl Sim {
         if self.chance.below(100) < self.mood.blows / 2 {
             self.prepare_blow(m);
         }
+        // the mark outside of the store is not synced: after a power cut it may notice less
+        if !cut {
+            self.what_if(m)?;
+        }
         self.start_kernel(m)
+    }
+
+    /// A moment in which the machine is tried out as another one.
+    fn what_if(&mut self, m: usize) -> Result<(), String> {
+        let Self { more, lab, promises, machines, snapshots, mood, .. } = self;
+        if more.below(100) >= mood.taste.whatif {
+            return Ok(());
+        }
+        let (shown, head) = promises[m].known();
+        let told = whatif::ask(more, lab, &machines[m], shown, snapshots[m].as_ref(), head)?;
+        if more.below(3) == 0 {
+            let image = lab.look(m, |platter| platter.image(Leaves::Everything));
+            snapshots[m] = image.map(|image| (image, shown.clone()));
+        }
+        *self.ran.kinds.entry("what if".to_owned()).or_default() += 1;
+        self.note(m, &format!("what if {told}"));
+        Ok(())
     }
 
     fn power_cut(&mut self, m: usize) {

@@ -221,6 +221,8 @@ pub(crate) struct Taste {
     pub(crate) probe: usize,
     pub(crate) cache: usize,
     pub(crate) trigger: usize,
+    /// Machines are damaged, restored and copied.
+    pub(crate) whatif: usize,
 }
 
 impl Taste {
@@ -243,6 +245,7 @@ impl Taste {
             probe: some(),
             cache: some(),
             trigger: some(),
+            whatif: some(),
         }
     }
 }
