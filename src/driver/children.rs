@@ -90,6 +90,10 @@ impl Driver {
             let message = format!("the run stopped before that of `{}` had begun", child.workflow);
             return self.answer(outcome_of(child, failed("child_canceled", message, Usage::default())));
         }
+        if !self.runs.get(&child.of).is_some_and(|live| live.state.awaits(&parent_of(child, 0))) {
+            // its run was ended in the very turn in which the step began
+            return Ok(());
+        }
         match self.begin_child(child)? {
             Ok(()) => {
                 self.families.add(&child.of, &child.run);

@@ -189,6 +189,19 @@ fn a_child_that_takes_too_long_is_canceled_and_the_next_attempt_has_its_own() {
 }
 
 #[test]
+fn a_run_that_is_canceled_as_it_begins_starts_no_child() {
+    let bench = with_child(PARENT, ASKS);
+    let run = bench.start("w", json!({}));
+    // both are taken in one turn
+    bench.submit(Verb::RunCancel { run: run.clone(), reason: None, undo: false });
+    bench.serve();
+    assert_eq!(bench.status(&run), RunStatus::Canceled);
+    let hour = bench.path(&cairn_store_layout::paths::run(&run));
+    let histories = std::fs::read_dir(hour.parent().expect("a folder")).expect("a folder").count();
+    assert_eq!(histories, 1, "{}", bench.log());
+}
+
+#[test]
 fn a_child_that_nobody_waits_for_does_what_finally_says_also_after_a_restart() {
     let last = "[[finally]]\nid = \"last\"\nask = \"Is all put away?\"\nform = [{ name = \"ok\" }]\n";
     let bench = with_child(PARENT, &format!("{ASKS}{last}"));
