@@ -56,6 +56,7 @@ pub(super) fn stand(
 ) -> Result<Standpoint, DriverError> {
     let mut machine = machine;
     let (mut mark, before) = MarkFile::open(&identity::mark_file(home, store.id(), &machine))?;
+    let before = cairn_kernel::seeded!(FenceSkipped: None, else before);
     if let Some(before) = before.filter(|before| before.machine == machine)
         && let Standing::Behind { entries } = judge(&before, journal, has_commit(repo, before.commit.as_ref())?)
     {

@@ -173,7 +173,7 @@ impl Leases {
     /// Takes up what a run waits for or holds, after a restart.
     fn take_up(&mut self, holder: Holder, lease: &Lease) {
         let Some(granted) = lease.granted else { return self.ask(holder, lease) };
-        if self.held.contains_key(&holder) {
+        if self.held.contains_key(&holder) || cairn_kernel::seeded!(TurnForgotten: true, else false) {
             return;
         }
         if let Some(share) = &lease.asked.concurrency {

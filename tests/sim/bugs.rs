@@ -63,4 +63,11 @@ planted! {
     seeded_command_left_by_a_crash_is_taken_again: bug = Some(Bug::StartedTwice);
     seeded_decision_left_by_a_crash_is_answered_again: bug = Some(Bug::TakenTwice);
     seeded_pin_is_forgotten_by_a_restart: bug = Some(Bug::PinForgotten);
+    // the rest of the language
+    seeded_what_was_done_first_is_taken_back_first: bug = Some(Bug::UndoneForward);
+    seeded_event_before_its_wait_is_forgotten: bug = Some(Bug::EventForgotten);
+    seeded_turn_that_is_held_is_forgotten_by_a_restart: bug = Some(Bug::TurnForgotten);
+    seeded_due_time_is_looked_at_again: bug = Some(Bug::DueTwice);
+    // another machine
+    seeded_restored_store_is_taken_for_the_present: bug = Some(Bug::FenceSkipped);
 }

@@ -86,6 +86,7 @@ impl Driver {
             let (key, since, follows, position) = (armed.key(), armed.since, armed.follows.clone(), armed.position);
             let Some(schedule) = follows.pinned.plan.triggers()[position].schedule() else { continue };
             let recorded = self.triggers.pasts.of(&key.0, &key.1).and_then(|past| past.due);
+            let recorded = cairn_kernel::seeded!(DueTwice: None, else recorded);
             let quiet = self.triggers.quiet.get(&key).and_then(|fired| fired.due);
             let window = Some(past::window(now)).filter(|window| *window > since);
             let look = schedule.look(since, recorded.max(quiet).max(window), now);

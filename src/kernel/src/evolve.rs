@@ -110,7 +110,8 @@ fn evolve_step(state: &mut State, step: usize, event: &Event) {
         _ => false,
     };
     if done && plan.undo.is_some() {
-        state.completed.push(Completed::new(step, index, slot));
+        let done = Completed::new(step, index, slot);
+        crate::seeded!(UndoneForward: state.completed.insert(0, done), else state.completed.push(done));
         state.undo_left = state.completed.len();
     }
     state.count_in((step, index));

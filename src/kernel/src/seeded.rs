@@ -25,6 +25,11 @@ pub enum Bug {
     LapsedApproval,
     LateReplyTaken,
     TakenTwice,
+    UndoneForward,
+    EventForgotten,
+    TurnForgotten,
+    DueTwice,
+    FenceSkipped,
 }
 
 #[cfg(feature = "seeded-bugs")]

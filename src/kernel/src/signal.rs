@@ -113,7 +113,7 @@ impl Pass<'_> {
     ) {
         let state = self.state;
         let found =
-            state.signals.kept.values().find(|kept| {
+            state.signals.kept.values().filter(|_| crate::seeded!(EventForgotten: false, else true)).find(|kept| {
                 kept.name == event && !self.taken.contains(&kept.signal) && wanted(filter, scope, &kept.data)
             });
         match found {
