@@ -1,19 +1,20 @@
 //! One seed: a store, kernels that are crashed again and again, and the promises after every event.
 
-use std::{
-    cell::RefCell,
-    collections::BTreeMap,
-    fmt::{self, Write as _},
-    rc::Rc,
-    time::Duration,
-};
+mod mood;
+mod ran;
+mod rest;
+
+use std::{cell::RefCell, fmt::Write as _, rc::Rc, time::Duration};
 
 use cairn::{
     driver::{DriverError, Until, Wake},
-    store::{disk::observe, error::StoreError, lock::KernelLock, verify},
+    store::{disk::observe, error::StoreError, lock::KernelLock},
 };
 use cairn_store_layout::RunId;
 use jiff::SignedDuration;
+
+use mood::{ACTS, Act, Mood};
+pub(crate) use ran::{Broken, Ran};
 
 use crate::{
     lab::{Blow, Deaf, Lab, Place},
@@ -22,65 +23,10 @@ use crate::{
     operator::{self, Draws, Operator},
     promises::{Promises, World},
     shared::{image::Image, platter::Leaves, random::Random},
-    sink::{Manners, Sink},
+    sink::Sink,
     whatif::{self, Shown},
     workload::{CHILD, FIRED, MAIN, Taste},
 };
-
-/// Turns that a world which behaves needs at most to bring everything to its end.
-const TURNS_TO_REST: usize = 1_500;
-
-/// One store in so many is shown to git, which is slow.
-const FSCK_EVERY: u64 = 50;
-
-/// What one seed did.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Ran {
-    pub(crate) events: u64,
-    pub(crate) commits: u64,
-    pub(crate) attempts: u64,
-    pub(crate) runs: u64,
-    pub(crate) crashes: u64,
-    pub(crate) power_cuts: u64,
-    pub(crate) faults: u64,
-    /// Events by their kinds.
-    pub(crate) kinds: BTreeMap<String, u64>,
-    /// Step by step.
-    pub(crate) trace: String,
-}
-
-impl Ran {
-    pub(crate) fn add(&mut self, other: &Self) {
-        self.events += other.events;
-        self.commits += other.commits;
-        self.attempts += other.attempts;
-        self.runs += other.runs;
-        self.crashes += other.crashes;
-        self.power_cuts += other.power_cuts;
-        self.faults += other.faults;
-        for (kind, count) in &other.kinds {
-            *self.kinds.entry(kind.clone()).or_default() += count;
-        }
-    }
-}
-
-impl fmt::Display for Ran {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { events, commits, attempts, runs, crashes, power_cuts, faults, .. } = self;
-        write!(
-            f,
-            "{runs} runs, {events} events, {attempts} attempts, {commits} commits; \
-             {crashes} crashes, {power_cuts} power cuts, {faults} stops by a refusing disk"
-        )
-    }
-}
-
-/// A promise that was broken, and what led to it.
-#[derive(Debug)]
-pub(crate) struct Broken {
-    pub(crate) why: String,
-    pub(crate) trace: String,
-}
 
 /// What is wrong on purpose.
 #[derive(Debug, Clone, Copy, Default)]
@@ -125,77 +71,6 @@ pub(crate) fn run(seed: u64, templates: &[Template], wrong: Wrong) -> Result<Ran
     match sim.live() {
         Ok(()) => Ok(sim.ran),
         Err(why) => Err(Box::new(Broken { why, trace: sim.ran.trace })),
-    }
-}
-
-/// What kind of world this seed is: each one does much of some things and little of others.
-struct Mood {
-    machines: usize,
-    manners: Manners,
-    acts: usize,
-    wild: usize,
-    /// How often, in percent, a blow is prepared before an act.
-    blows: usize,
-    power: usize,
-    faults: usize,
-    weights: [usize; ACTS.len()],
-    taste: Taste,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Act {
-    Start,
-    Decide,
-    Next,
-    Wait,
-    Edit,
-    Kill,
-    Stop,
-    Second,
-    Mischief,
-    Derived,
-    Jump,
-    Cancel,
-}
-
-const ACTS: [(Act, usize); 12] = [
-    (Act::Start, 12),
-    (Act::Decide, 20),
-    (Act::Next, 40),
-    (Act::Wait, 8),
-    (Act::Edit, 4),
-    (Act::Kill, 3),
-    (Act::Stop, 2),
-    (Act::Second, 1),
-    (Act::Mischief, 2),
-    (Act::Derived, 1),
-    (Act::Jump, 1),
-    (Act::Cancel, 2),
-];
-
-impl Mood {
-    fn draw(chance: &mut Random, machines: usize) -> Self {
-        let some = |chance: &mut Random, most: usize| if chance.coin() { 0 } else { chance.below(most) };
-        let manners = Manners {
-            soft: some(chance, 40),
-            hard: some(chance, 10),
-            business: some(chance, 10),
-            lost: some(chance, 40),
-            doubled: some(chance, 40),
-            slow: some(chance, 90),
-            large: some(chance, 40),
-        };
-        Self {
-            machines: if chance.below(5) == 0 { 1 + chance.below(machines) } else { 1 },
-            manners,
-            acts: 8 + chance.below(24),
-            wild: 2 + chance.below(6),
-            blows: [0, 10, 25, 50][chance.below(4)],
-            power: chance.below(101),
-            faults: [0, 10, 30, 60][chance.below(4)],
-            weights: ACTS.map(|(_, weight)| weight * (1 + chance.below(4))),
-            taste: Taste::default(),
-        }
     }
 }
 
@@ -510,117 +385,6 @@ impl Sim {
         self.note(m, &format!("blow {blow:?} at {place:?} after {skip}"));
     }
 
-    /// From here on nothing goes wrong any more, and everything comes to its end.
-    fn heal(&mut self) -> Result<(), String> {
-        let polite = Manners { soft: 0, hard: 0, business: 0, lost: 0, doubled: 0, slow: 0, large: 0 };
-        self.sink.borrow_mut().behave(polite);
-        self.mood.blows = 0;
-        for m in 0..self.machines.len() {
-            self.lab.disarm(m);
-        }
-        for m in 0..self.machines.len() {
-            self.disarm(m)?;
-            // a kernel that went on after a refusal may have put something off: the next start makes up for it
-            self.stop(m)?;
-            self.ensure_kernel(m)?;
-            let repaired = self.machines[m].kernel.as_ref().map_or(&[][..], |kernel| &kernel.served().repaired);
-            if !repaired.is_empty() {
-                return Err(format!("D2: a clean stop left something to repair: {}", repaired.join("; ")));
-            }
-        }
-        for turn in 0..TURNS_TO_REST {
-            let mut waits = false;
-            for m in 0..self.machines.len() {
-                let open = self.open(m);
-                for request in &open {
-                    let only = std::slice::from_ref(request);
-                    self.operator.decide(
-                        &mut self.chance,
-                        &self.lab,
-                        &self.machines[m],
-                        only,
-                        &mut self.sink.borrow_mut(),
-                        true,
-                    );
-                }
-                self.turn(m, vec![Wake::Time])?;
-                waits |= self.promises[m].runs.values().any(|run| run.end.is_none());
-            }
-            let alive = |m: usize, life: u32| self.machines[m].life == life;
-            if !waits && self.sink.borrow().next(alive).is_none() {
-                self.note(0, &format!("at rest after {turn} turns"));
-                return Ok(());
-            }
-            self.next()?;
-        }
-        let open: Vec<String> = self
-            .promises
-            .iter()
-            .flat_map(|p| p.runs.values())
-            .filter(|r| r.end.is_none())
-            .map(|r| format!("{r:?}"))
-            .collect();
-        Err(format!("E1: not at rest after {TURNS_TO_REST} turns: {}", open.join("\n")))
-    }
-
-    /// E7: nothing is late; from here on nothing starts runs by itself.
-    fn disarm(&mut self, m: usize) -> Result<(), String> {
-        if self.mood.taste.trigger == 0 {
-            return Ok(());
-        }
-        // a kernel that has just begun has looked at everything
-        self.stop(m)?;
-        self.ensure_kernel(m)?;
-        let now = self.machines[m].now();
-        self.stop(m)?;
-        if let Some(now) = now {
-            let Self { promises, machines, .. } = self;
-            let (promises, machine) = (&mut promises[m], &machines[m]);
-            let check = || promises.on_time(machine, &world(&self.lab, &self.operator, &self.sink.borrow()), now);
-            self.lab.by_hand(check)?;
-        }
-        self.mood.taste.trigger = 0;
-        self.edit(m, FIRED);
-        self.mood.taste.trigger = 1;
-        self.ensure_kernel(m)
-    }
-
-    /// A clean stop, and everything that can be said of a store at rest.
-    fn close(&mut self, m: usize) -> Result<(), String> {
-        self.stop(m)?;
-        for (id, of) in &self.operator.of {
-            if *of == m && !self.promises[m].is_answered(id)? {
-                return Err(format!("E10: command {id} was never answered: {:?}", self.operator.asked[id]));
-            }
-        }
-        let machine = &self.machines[m];
-        if self.lab.time.is_steady() {
-            self.promises[m].end()?;
-        }
-        let report = self.lab.by_hand(|| verify::verify(&machine.store));
-        if !report.ok() {
-            return Err(format!("verify: {:?}", report.findings));
-        }
-        if self.seed.is_multiple_of(FSCK_EVERY) {
-            fsck(machine)?;
-        }
-        if !self
-            .lab
-            .look(m, |platter| platter.image(Leaves::Everything))
-            .is_some_and(|image| Image::read(&machine.root).expect("a folder of files") == image)
-        {
-            return Err("the simulated disk does not hold what the real one does".to_owned());
-        }
-        self.ran.events += self.promises[m].events;
-        for (kind, count) in &self.promises[m].kinds {
-            *self.ran.kinds.entry(kind.clone()).or_default() += count;
-        }
-        self.ran.commits += self.promises[m].commits;
-        self.ran.runs += self.promises[m].runs.len() as u64;
-        self.ran.attempts = self.sink.borrow().arrived;
-        Ok(())
-    }
-
     fn edit(&mut self, m: usize, workflow: &str) {
         let Self { chance, more, operator, machines, lab, mood, .. } = self;
         let sure = mood.taste.trigger == 0 && workflow == FIRED;
@@ -652,13 +416,4 @@ impl Sim {
 
 fn world<'a>(lab: &'a Lab, operator: &'a Operator, sink: &'a Sink) -> World<'a> {
     World { lab, asked: &operator.asked, meant: &operator.meant, sink }
-}
-
-/// What git itself says of the repository.
-fn fsck(machine: &Machine) -> Result<(), String> {
-    let root = machine.store.root();
-    let out = std::process::Command::new("git").arg("-C").arg(root).args(["fsck", "--full", "--strict"]).output();
-    let out = out.map_err(|e| format!("git can not be asked: {e}"))?;
-    let said = String::from_utf8_lossy(&out.stderr);
-    if out.status.success() { Ok(()) } else { Err(format!("git fsck: {said}")) }
 }
