@@ -158,3 +158,22 @@ fn a_kernel_keeps_its_repository_in_few_packs_by_itself() {
     assert!(kernel.wait().expect("gone").success());
     lab.is_sound();
 }
+
+#[test]
+fn a_git_that_outlives_the_kill_of_its_kernel_is_waited_for() {
+    let lab = Lab::new();
+    let (bin, lock) = (lab.dir.path().join("bin"), lab.root.join(".cairn/upkeep.lock"));
+    std::fs::create_dir(&bin).expect("a folder");
+    let begun = bin.join("begun");
+    std::fs::write(bin.join("git"), format!("#!/bin/sh\ntouch {}\nsleep 3\n", begun.display())).expect("written");
+    std::fs::set_permissions(bin.join("git"), std::os::unix::fs::PermissionsExt::from_mode(0o755)).expect("a program");
+    let path = format!("{}:{}", bin.display(), std::env::var("PATH").expect("a path"));
+    let mut child = lab.command(&["kernel", "maintain"]).env("PATH", path).spawn().expect("cairn starts");
+    lab.until("a git under way", || begun.exists());
+    child.kill().expect("kill -9");
+    child.wait().expect("gone");
+    // a second one would meet its unfinished files
+    let once = || lab.repo().keep_up(ALL, &lock, &AtomicBool::new(false)).expect("kept up");
+    assert_eq!(once(), Upkept::Busy);
+    lab.until("the end of that git", || once() != Upkept::Busy);
+}

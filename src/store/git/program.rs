@@ -4,6 +4,7 @@
 //! to run no hook, no monitor and no pager, and to ask nobody anything. A machine without it is no error.
 
 use std::{
+    fs::File,
     io::{self, Read as _},
     path::Path,
     process::{Command, Stdio},
@@ -48,10 +49,11 @@ pub(super) enum Ended {
 }
 
 /// Runs git on the repository `git_dir` in the background of everything else, until it ends or `stop` is set.
+/// It has `lock` open meanwhile: if we are killed, nobody else begins before it has ended too.
 ///
 /// # Errors
 /// When the system can not start or wait for it.
-pub(super) fn run(git_dir: &Path, args: &[&str], stop: &AtomicBool) -> io::Result<Ended> {
+pub(super) fn run(git_dir: &Path, args: &[&str], lock: &File, stop: &AtomicBool) -> io::Result<Ended> {
     let mut command = Command::new("git");
     command.env_clear().envs(std::env::var_os(PATH).map(|path| (PATH, path)));
     command.envs([
@@ -63,7 +65,8 @@ pub(super) fn run(git_dir: &Path, args: &[&str], stop: &AtomicBool) -> io::Resul
         ("GIT_PAGER", "cat"),
     ]);
     command.arg("--git-dir").arg(git_dir).args(SETTINGS.iter().flat_map(|setting| ["-c", setting])).args(args);
-    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+    // an empty file, so it may as well be what git would read
+    command.stdin(lock.try_clone()?).stdout(Stdio::null()).stderr(Stdio::piped());
     let mut child = match command.spawn() {
         Ok(child) => child,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Ended::NoProgram),

@@ -116,24 +116,27 @@ impl Repo {
             Err(std::fs::TryLockError::WouldBlock) => return Ok(Upkept::Busy),
             Err(std::fs::TryLockError::Error(error)) => return Err(error).during("lock", lock),
         }
+        let lock = held.file();
         self.clear_left_behind()?;
         let mut gone = 0;
         if chores.packs {
             let before = self.packs()?;
             // without `-d`: git would remove the old packs before the names of the new ones are synced
-            if let Some(ended) = self.git(&["repack", "--geometric=2", "--no-write-bitmap-index", "-l", "-q"], stop)? {
+            if let Some(ended) =
+                self.git(&["repack", "--geometric=2", "--no-write-bitmap-index", "-l", "-q"], lock, stop)?
+            {
                 return Ok(ended);
             }
             gone = self.drop_redundant(&before)?;
             for args in [&["prune-packed", "-q"][..], &["multi-pack-index", "write", "--no-progress"]] {
-                if let Some(ended) = self.git(args, stop)? {
+                if let Some(ended) = self.git(args, lock, stop)? {
                     return Ok(ended);
                 }
             }
         }
         if chores.graph
             && let Some(ended) =
-                self.git(&["commit-graph", "write", "--reachable", "--changed-paths", "--no-progress"], stop)?
+                self.git(&["commit-graph", "write", "--reachable", "--changed-paths", "--no-progress"], lock, stop)?
         {
             return Ok(ended);
         }
@@ -141,8 +144,8 @@ impl Repo {
     }
 
     /// Runs git; `None` when it ended well.
-    fn git(&self, args: &[&str], stop: &AtomicBool) -> Result<Option<Upkept>> {
-        match program::run(&self.git_dir, args, stop).during("run git in", &self.git_dir)? {
+    fn git(&self, args: &[&str], lock: &File, stop: &AtomicBool) -> Result<Option<Upkept>> {
+        match program::run(&self.git_dir, args, lock, stop).during("run git in", &self.git_dir)? {
             Ended::Well => Ok(None),
             Ended::NoProgram => Ok(Some(Upkept::NoProgram)),
             Ended::Stopped => Ok(Some(Upkept::Stopped)),
