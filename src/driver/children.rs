@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use cairn_kernel::{Child, Command, DEPTH_MAX, Outcome, State};
+use cairn_kernel::{Child, Command, DEPTH_MAX, Outcome};
 use cairn_store_layout::{
     RunId,
     event::{FailureClass, Parent, Usage},
@@ -187,8 +187,7 @@ impl Driver {
             Some(_) => return Ok(()),
             None => {
                 // a second cancel leaves out what `finally` says: only a person's, who ended the parent so
-                let cut_off = |of: &State| of.end().is_some() && of.progress().0 < of.progress().1;
-                let at_once = self.runs.get(&parent.run).is_some_and(|of| cut_off(&of.state));
+                let at_once = self.runs.get(&parent.run).is_some_and(|of| of.state.is_cut_off());
                 let keeps_on = live.state.is_ending() && !(just_now && at_once);
                 self.families.remove(&parent.run, child);
                 if keeps_on {

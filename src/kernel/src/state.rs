@@ -421,6 +421,13 @@ impl State {
         self.end.is_none() && slot.is_some_and(|slot| slot.awaits_child() && here(slot))
     }
 
+    /// Tells whether a second cancel ended the run on its way to its end.
+    #[must_use]
+    pub fn is_cut_off(&self) -> bool {
+        let was_ending = self.stopping.is_some() || self.is_main_over();
+        self.end == Some(End::Canceled) && was_ending && self.steps.iter().any(|step| step.over.is_none())
+    }
+
     /// Tells whether the run stops although a step still waits for the end of this child, and whether what the
     /// child did is taken back then.
     #[must_use]
