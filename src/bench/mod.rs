@@ -120,7 +120,8 @@ impl Options {
     }
 }
 
-/// Measures in `dir`, an empty folder that the caller removes. `say` is told what is going on.
+/// Measures in `dir`, an empty folder that the caller removes. Nothing is removed before the end: for minutes
+/// after, a file system such as ext4 looks through what was just freed before it makes a new file. `say` is told what is going on.
 ///
 /// # Errors
 /// When the disk, git or the driver refuses.
@@ -133,8 +134,6 @@ pub fn run(dir: &Path, options: &Options, say: &dyn Fn(&str)) -> Result<Vec<Figu
         let home = dir.join(format!("{turn}"));
         std::fs::create_dir(&home).map_err(|e| Error::io("make", &home, e))?;
         repetitions.push(once(&home, options, say)?);
-        // the next one has the whole disk again
-        std::fs::remove_dir_all(&home).map_err(|e| Error::io("remove", &home, e))?;
     }
     Ok(figure::medians(&repetitions))
 }
@@ -143,21 +142,18 @@ fn once(dir: &Path, options: &Options, say: &dyn Fn(&str)) -> Result<Vec<Figure>
     say("the disk's floor");
     let (floor, mut figures) = floor::measure(dir, options)?;
     let wanted = |part: Part| options.parts.contains(&part);
-    let store = dir.join("store");
-    if wanted(Part::Recovery) {
-        // a store of its own: its runs in flight would be in the way of what follows
-        let mut scratch = Scratch::make(&store)?;
-        figures.extend(recovery::measure(&mut scratch, options, say)?);
-        std::fs::remove_dir_all(&store).map_err(|e| Error::io("remove", &store, e))?;
-    }
     if wanted(Part::Steps) {
-        // so are its ten thousands of runs, in the folders of a few days
-        let scratch = Scratch::make(&store)?;
+        // a store of its own: ten thousands of runs in the folders of a few days would be in the way of what follows
+        let scratch = Scratch::make(&dir.join("steps"))?;
         figures.extend(steps::measure(&scratch, &floor, options, say)?);
         figures.extend(steps::by_parts(&scratch, options, say)?);
-        std::fs::remove_dir_all(&store).map_err(|e| Error::io("remove", &store, e))?;
     }
-    let mut scratch = Scratch::make(&store)?;
+    if wanted(Part::Recovery) {
+        // so would its runs in flight
+        let mut scratch = Scratch::make(&dir.join("recovery"))?;
+        figures.extend(recovery::measure(&mut scratch, options, say)?);
+    }
+    let mut scratch = Scratch::make(&dir.join("store"))?;
     let mut first_cpu = None;
     let growing = wanted(Part::Commits) || wanted(Part::Start);
     for (day, &size) in options.sizes().iter().enumerate().filter(|_| growing) {

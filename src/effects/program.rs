@@ -41,16 +41,24 @@ pub(crate) async fn finish(attempt: &Attempt<'_>, program: &Program<'_>) -> Resu
                 let what = if never_began { "did not start" } else { "failed" };
                 Fault::hard(
                     format!("exit_{code}"),
-                    format!("`{name}` {what}, exit code {code}: {}", attempt.brief(&said)),
+                    ending(format!("`{name}` {what}, exit code {code}"), attempt, &said),
                 )
             }
             (None, signal) => {
                 let signal = signal.unwrap_or(0);
                 attempt.died(
                     &format!("signal_{signal}"),
-                    format!("`{name}` was ended by signal {signal}: {}", attempt.brief(&said)),
+                    ending(format!("`{name}` was ended by signal {signal}"), attempt, &said),
                 )
             }
         }
     })
+}
+
+/// How a program ended, with its last words if it had any.
+fn ending(how: String, attempt: &Attempt<'_>, said: &str) -> String {
+    match attempt.brief(said) {
+        said if said.is_empty() => how,
+        said => format!("{how}: {said}"),
+    }
 }

@@ -60,6 +60,9 @@ async fn output_exit_code_and_json_come_back() {
     assert!(exit.message.ends_with("why"), "{}", exit.message);
     assert_eq!(exit.artifacts.iter().map(|a| a.name.as_str()).collect::<Vec<_>>(), ["stdout", "stderr"]);
 
+    let mute = failed(bench.perform(&run(&["false"], None)).await);
+    assert_eq!(mute.message, "`false` failed, exit code 1");
+
     let missing = failed(bench.perform(&run(&["no-such-program-here"], None)).await);
     assert_eq!((missing.class, missing.code.as_str()), (FailureClass::Hard, "exit_127"));
     assert!(missing.message.contains("`no-such-program-here` can not be started"), "{}", missing.message);
