@@ -136,6 +136,7 @@ impl Driver {
             Err(error @ DriverError::Record { .. }) => return Ok(Err(("bad_definition", error.to_string()))),
             line => line?,
         };
+        live.bytes = line.len() as u64 + 1;
         self.turn.lines.push((live.path.clone(), line));
         live.note(&record.event);
         self.runs.insert(run.clone(), live);

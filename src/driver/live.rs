@@ -30,6 +30,8 @@ pub(super) struct Live {
     pub(super) view: RunView,
     /// Its history, from the store's root.
     pub(super) path: String,
+    /// How long its history is, in bytes, with what is staged.
+    pub(super) bytes: u64,
     /// The number of the next record.
     pub(super) next: u64,
     /// Records below this number are in a commit.
@@ -56,7 +58,7 @@ impl Live {
     /// A run at its first record, which the caller has staged or found.
     pub(super) fn new(state: State, pinned: Arc<Pinned>, view: RunView) -> Self {
         let path = paths::run(&view.run);
-        Self { state, pinned, view, path, next: 1, committed: 0, entry: None, since: Since::default() }
+        Self { state, pinned, view, path, bytes: 0, next: 1, committed: 0, entry: None, since: Since::default() }
     }
 
     /// Tells whether something is not in a commit yet.
@@ -68,6 +70,7 @@ impl Live {
     pub(super) fn stage(&mut self, root: &Path, event: Event, turn: &mut Turn) -> Result<(), DriverError> {
         let record = Record { n: self.next, event };
         let line = encode(root, &self.path, &record, &mut self.since)?;
+        self.bytes += line.len() as u64 + 1;
         turn.lines.push((self.path.clone(), line));
         self.entry.get_or_insert(turn.durable + 1);
         self.view.apply(&record);

@@ -393,6 +393,7 @@ impl Driver {
             live = Some(begun);
         }
         let Some(mut live) = live.filter(|live| live.state.end().is_none() || live.is_ahead()) else { return Ok(()) };
+        live.bytes = text.len() as u64;
         // which entries hold what is in no commit is not asked for each run: all are kept until it is in one
         live.entry = live.is_ahead().then_some(1);
         self.memory.remember(&live.since.passages);

@@ -68,18 +68,20 @@ impl Driver {
         }
         for run in &rested {
             let Some(live) = self.runs.get_mut(run) else { continue };
-            let (since, item, path) = (std::mem::take(&mut live.since), live.view.item(None), live.path.clone());
+            let (since, item) = (std::mem::take(&mut live.since), live.view.item(None));
+            let history = (live.path.clone(), live.bytes);
             let definition = live.view.definition.clone();
             runs.push((run.clone(), live.next));
             consumed.extend(since.consumed.iter().cloned());
             let trailers = trailers(&item, &definition, self.machine.as_str());
-            plans.push(self.plan(subject(&item), trailers, since, Some(path), &mut files)?);
+            plans.push(self.plan(subject(&item), trailers, since, Some(history), &mut files)?);
         }
         files.write(self)?;
         let touched: Vec<String> = plans.iter().flat_map(|p| &p.changes).map(|c| c.path().to_owned()).collect();
         let rested = Rested { runs, consumed, touched, durable: self.journal.last() };
         if which == Which::AtRest && self.beside.is_open() {
-            // as they are now: a run may go on while its rest is being committed
+            // as they are now: a run may go on while its rest is being committed. Histories only grow, and how
+            // far they have come is known
             self.repo.read_in(&mut plans)?;
             self.commit_beside(plans, rested, more)?;
             return Ok(false);
@@ -241,11 +243,12 @@ impl Driver {
         subject: String,
         trailers: Vec<(String, String)>,
         since: Since,
-        history: Option<String>,
+        history: Option<(String, u64)>,
         files: &mut PassageFiles,
     ) -> Result<CommitPlan, DriverError> {
-        let mut changes = Vec::new();
-        for path in history.into_iter().chain(since.paths) {
+        let history = history.map(|(path, bytes)| Change::Write { path, content: Content::Grown(bytes) });
+        let mut changes = Vec::from_iter(history);
+        for path in since.paths {
             // a file that somebody removed since is gone from the commit too, not an error
             if self.store.path(&path).is_file() {
                 changes.push(Change::Write { path, content: Content::WorkTree });

@@ -10,7 +10,6 @@ use cairn::{
 };
 use cairn_kernel::Perform;
 use cairn_store_layout::{MachineId, RunId};
-use serde_json::Value;
 
 use crate::{
     lab::Lab,
@@ -55,8 +54,8 @@ struct Came {
     sent: Vec<String>,
     /// Histories and logs as they lie there, by path.
     files: BTreeMap<String, Vec<u8>>,
-    /// The journal that it began with.
-    journal: String,
+    /// Histories as they lay there before, by path.
+    before: BTreeMap<String, Vec<u8>>,
     is_sound: bool,
     descends: bool,
 }
@@ -76,8 +75,9 @@ pub(crate) fn ask(
     let Some(fate) = fate else { return Ok("nothing".to_owned()) };
     let laid = fate.applied(&image, older.map(|(image, _)| image));
     let mut came = lab.detached(machine.number, &laid, || begin(lab, machine, &fate, head));
-    let segments = laid.names.keys().filter(|name| name.starts_with("store/.cairn/journal/"));
-    came.journal = segments.filter_map(|name| laid.file(name)).map(String::from_utf8_lossy).collect();
+    let histories = laid.names.keys().filter_map(|name| Some((name.strip_prefix("store/")?, laid.file(name)?)));
+    let histories = histories.filter(|(path, _)| path.starts_with("runs/") && path.ends_with(".jsonl"));
+    came.before = histories.map(|(path, bytes)| (path.to_owned(), bytes.to_vec())).collect();
     fate.judge(machine, shown, older.map(|(_, shown)| shown), &came)
         .map_err(|why| format!("{why} (what if {fate})"))?;
     let how = match &came.kernel {
@@ -200,16 +200,9 @@ impl Fate {
                 if !came.sent.is_empty() {
                     return Err(format!("D9: a copy sends {:?}", came.sent));
                 }
-                let more = |(path, text): &(&String, &String)| {
-                    let now =
-                        String::from_utf8_lossy(came.files.get(*path).map_or(&[][..], Vec::as_slice)).into_owned();
-                    let added = now.get(text.len()..).unwrap_or_default();
-                    // what the first had recorded and nobody had seen yet lies in the journal that was copied
-                    let is_known = |line: &str| came.journal.contains(Value::from(line).to_string().trim_matches('"'));
-                    path.starts_with("runs/") && !added.lines().all(is_known)
-                };
-                let longer = shown.iter().find(more);
-                longer.map_or(Ok(()), |(path, _)| Err(format!("D9: a copy adds to {path}")))
+                // torn or whole: the first puts them right, the copy leaves them as they came
+                let changed = came.before.iter().find(|(path, bytes)| came.files.get(*path) != Some(*bytes));
+                changed.map_or(Ok(()), |(path, _)| Err(format!("D9: a copy changes {path}")))
             }
         }
     }
@@ -263,7 +256,7 @@ fn begin(lab: &Rc<Lab>, machine: &Machine, fate: &Fate, head: Option<&cairn::sto
     for folder in ["runs", "log"] {
         read_below(&root, folder, &mut files);
     }
-    Came { kernel, sent: sent.take(), files, journal: String::new(), is_sound, descends }
+    Came { kernel, sent: sent.take(), files, before: BTreeMap::new(), is_sound, descends }
 }
 
 fn read_below(root: &Path, folder: &str, files: &mut BTreeMap<String, Vec<u8>>) {

@@ -76,6 +76,9 @@ pub enum Content {
     Bytes(Vec<u8>),
     /// Read from the work tree at the same path, with its executable bit.
     WorkTree,
+    /// So many bytes from the beginning of a file in the work tree that only ever grows: as it was when it had that
+    /// many, whenever it is read. A file that is missing is left as the commit before has it.
+    Grown(u64),
     /// What [`Repo::read_in`] found in the work tree.
     Found {
         /// The bytes.
@@ -195,6 +198,11 @@ impl Repo {
                 Change::Write { path, content: Content::WorkTree } => {
                     let found = self.in_work_tree(path)?;
                     (found.kind, self.new_blob(repo, &found.bytes)?)
+                }
+                Change::Write { path, content: Content::Grown(len) } => {
+                    let Some(found) = worktree::read(&self.root, path)? else { continue };
+                    let len = usize::try_from(*len).unwrap_or(usize::MAX).min(found.bytes.len());
+                    (found.kind, self.new_blob(repo, &found.bytes[..len])?)
                 }
             };
             let before = folders.put(change.path(), Node { mode: kind.into(), id })?.map(|node| node.id);

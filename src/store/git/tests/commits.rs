@@ -3,7 +3,7 @@
 use std::os::unix::fs::PermissionsExt as _;
 
 use super::{Store, bytes, from_work_tree, plan, who};
-use crate::store::git::{Change, GitError, Identity, InitOptions, Repo};
+use crate::store::git::{Change, CommitHash, Content, GitError, Identity, InitOptions, Repo};
 
 #[test]
 fn a_new_repository_is_empty_and_ready_for_people() {
@@ -187,4 +187,21 @@ fn an_operators_commit_in_between_is_built_upon() {
     store.git_says(&["ls-tree", "-r", "--name-only", "HEAD"], "a\nb\nby-hand");
     store.git_says(&["rev-list", "--count", "HEAD"], "3");
     store.git_says(&["reflog", "-1", "--format=%gs"], "commit: test: a commit");
+}
+
+#[test]
+fn a_growing_file_is_committed_as_long_as_it_was_when_that_was_asked_for() {
+    let store = Store::new();
+    store.put("runs/r.jsonl", "one\ntwo\nthree\n");
+    let grown = |bytes: u64| Change::Write { path: "runs/r.jsonl".to_owned(), content: Content::Grown(bytes) };
+    let shown = |commit: CommitHash| store.git(&["show", &format!("{commit}:runs/r.jsonl")]);
+    let first = store.plan(&plan(vec![grown(4)]));
+    assert!(shown(first).is_none_or(|text| text == "one\n"));
+    // one that is shorter than it was is committed as it is: `verify` tells, the kernel goes on
+    let second = store.plan(&plan(vec![grown(1_000)]));
+    assert!(shown(second).is_none_or(|text| text == "one\ntwo\nthree\n"));
+    // and one that is gone stays what it was
+    std::fs::remove_file(store.root().join("runs/r.jsonl")).unwrap();
+    let made = store.repo.commit_group(&who(), None, &[plan(vec![grown(20)])]).unwrap();
+    assert_eq!(made, [None]);
 }
