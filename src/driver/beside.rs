@@ -6,7 +6,7 @@
 //! commits made within the turn, in the same thread.
 
 use std::{
-    sync::mpsc::Sender,
+    sync::mpsc::{self, Receiver, Sender, TryRecvError},
     thread::JoinHandle,
     time::{Duration, Instant},
 };
@@ -41,7 +41,9 @@ pub(super) struct Beside {
 }
 
 struct UnderWay {
-    thread: Option<JoinHandle<Done>>,
+    thread: Option<JoinHandle<()>>,
+    /// What it brings. Not the thread's own result: the loop is woken before the thread has quite ended.
+    done: Receiver<Done>,
     rested: Rested,
     /// More has come to rest than is in it.
     more: bool,
@@ -158,27 +160,30 @@ impl Driver {
             self.stale_index.extend(rested.touched.iter().cloned());
         }
         let job = Job { repo: self.repo.clone(), who: self.who.clone(), known: self.known, plans, index };
+        let (bring, done) = mpsc::channel();
         let work = move || {
-            let done = job.carry_out();
-            // a loop that has ended looks at the thread itself
+            // a loop that has ended needs neither
+            let _ = bring.send(job.carry_out());
             let _ = tell.send(Wake::Committed);
-            done
         };
         let thread = std::thread::Builder::new().name("commit".to_owned()).spawn(work);
         let thread = thread.map_err(|source| DriverError::System { what: "start a thread for commits", source })?;
-        self.beside.under_way = Some(UnderWay { thread: Some(thread), rested, more });
+        self.beside.under_way = Some(UnderWay { thread: Some(thread), done, rested, more });
         Ok(())
     }
 
     /// Takes note of commits that were made beside; `wait` for them if they are still under way.
     pub(super) fn take_commits(&mut self, wait: bool) -> Result<(), DriverError> {
-        let ready = |job: &mut UnderWay| wait || job.thread.as_ref().is_none_or(JoinHandle::is_finished);
-        let Some(mut job) = self.beside.under_way.take_if(ready) else { return Ok(()) };
-        let Some(done) = job.thread.take().map(JoinHandle::join) else { return Ok(()) };
-        let Done { made, took: (commits, index), cpu } = match done {
-            Ok(done) => done,
-            Err(panic) => std::panic::resume_unwind(panic),
-        };
+        let Some(job) = &mut self.beside.under_way else { return Ok(()) };
+        let done = if wait { job.done.recv().map_err(|_| TryRecvError::Disconnected) } else { job.done.try_recv() };
+        if matches!(done, Err(TryRecvError::Empty)) {
+            return Ok(());
+        }
+        let Some(mut job) = self.beside.under_way.take() else { return Ok(()) };
+        if let Some(Err(panic)) = job.thread.take().map(JoinHandle::join) {
+            std::panic::resume_unwind(panic);
+        }
+        let Ok(Done { made, took: (commits, index), cpu }) = done else { return Ok(()) };
         self.meter.add(Spent::Commit, cpu);
         let up = self.clock.up();
         let gather = if job.more { Duration::ZERO } else { (commits * GATHER_TIMES).clamp(GATHER_MIN, GATHER_MAX) };

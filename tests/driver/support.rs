@@ -143,7 +143,10 @@ impl Bench {
     }
 
     pub(crate) fn submit(&self, verb: Verb) -> RunId {
-        inbox::submit(&self.store, &self.machine, verb, "test").expect("a command").into()
+        let id = inbox::submit(&self.store, &self.machine, verb, "test").expect("a command");
+        // commands of one millisecond have no order, and tests mean one
+        std::thread::sleep(std::time::Duration::from_millis(2));
+        id.into()
     }
 
     pub(crate) fn start(&self, workflow: &str, input: Value) -> RunId {
