@@ -2,7 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use cairn_store_layout::passage::{Passage, Source, TEXT_BYTES_MAX};
+use cairn_store_layout::{
+    learned::Learned,
+    passage::{Passage, Source, TEXT_BYTES_MAX},
+};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -87,5 +90,5 @@ fn remember(attempt: &Attempt<'_>, input: RememberInput) -> Result<Done, Fault> 
         },
     };
     let output = json!({ "passage": passage.id });
-    Ok(Done { passages: vec![passage], ..Done::of(output) })
+    Ok(Done { learned: vec![Learned::Passage(passage)], ..Done::of(output) })
 }

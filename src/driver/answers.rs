@@ -1,7 +1,7 @@
 //! Answers that are still fresh: `cache` of a step spares asking the same again.
 //!
 //! Derived and bounded: everything in the folder may be deleted at any time, and what is damaged is no
-//! answer. Only answers that left nothing behind, no file and no passage, are kept.
+//! answer. Only answers that left nothing behind, no file and nothing learned, are kept.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -87,9 +87,9 @@ impl Answers {
     pub(super) fn heard(&mut self, place: &Place, outcome: &Outcome, now: Timestamp) {
         let run = place.0.clone();
         let Some(key) = self.asked.remove(place) else { return };
-        if let Outcome::Succeeded { output, files, passages, .. } = outcome
+        if let Outcome::Succeeded { output, files, learned, .. } = outcome
             && files.is_empty()
-            && passages.is_empty()
+            && learned.is_empty()
         {
             self.fresh.push((key, Kept { at: now, run, digest: canonical::digest(output), output: output.clone() }));
         }
@@ -210,7 +210,7 @@ mod tests {
     }
 
     fn done(output: Value) -> Outcome {
-        Outcome::Succeeded { output, usage: Default::default(), artifacts: vec![], files: vec![], passages: vec![] }
+        Outcome::Succeeded { output, usage: Default::default(), artifacts: vec![], files: vec![], learned: vec![] }
     }
 
     #[test]

@@ -262,7 +262,7 @@ fn outcome(view: &RunView) -> Option<Outcome> {
             usage,
             artifacts: Vec::new(),
             files: Vec::new(),
-            passages: Vec::new(),
+            learned: Vec::new(),
         },
         RunStatus::Failed => failed("child_failed", message(), usage),
         RunStatus::Canceled => failed("child_canceled", message(), usage),

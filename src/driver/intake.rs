@@ -256,7 +256,6 @@ impl Driver {
             supersedes: Vec::new(),
         };
         if self.memory.get(&passage.id)?.is_none() {
-            self.turn.effects.push(cairn_kernel::Effect::Remember(passage.clone()));
             self.log_event(PassageAdded { passage })?;
         }
         Ok(Ok(None))

@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, path::Path, sync::Arc};
 use cairn_kernel::State;
 use cairn_store_layout::{
     event::{Body, Event},
-    passage::Passage,
+    learned::Learned,
     paths,
     record::Record,
     text::brief,
@@ -46,8 +46,8 @@ pub(super) struct Live {
 pub(super) struct Since {
     /// Files to commit beside the history.
     pub(super) paths: BTreeSet<String>,
-    /// Passages to append to this machine's file.
-    pub(super) passages: Vec<Passage>,
+    /// What was learned, to be appended to this machine's files of memory.
+    pub(super) learned: Vec<Learned>,
     /// Inbox files that were taken.
     pub(super) consumed: BTreeSet<String>,
     /// What happened, in words.
@@ -93,6 +93,7 @@ impl Live {
     /// Remembers what the next commit has to hold and tell because of `event`.
     pub(super) fn note(&mut self, event: &Event) {
         let since = &mut self.since;
+        since.learned.extend(Learned::of(&event.body));
         let artifacts = match &event.body {
             Body::AttemptSucceeded(done) => {
                 since.paths.extend(done.files.iter().map(|f| f.path.clone()));
@@ -104,10 +105,6 @@ impl Live {
             }
             Body::AttemptFailed(failed) => &failed.artifacts[..],
             Body::UndoFailed(failed) => &failed.artifacts[..],
-            Body::PassageRemembered(remembered) => {
-                since.passages.push(remembered.passage.clone());
-                &[]
-            }
             _ => &[],
         };
         since.paths.extend(artifacts.iter().map(|a| paths::artifact(&a.digest)));

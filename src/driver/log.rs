@@ -2,6 +2,7 @@
 
 use cairn_store_layout::{
     event::{Body, Event},
+    learned::Learned,
     paths,
     record::Record,
 };
@@ -25,7 +26,7 @@ pub(super) struct MachineLog {
 impl MachineLog {
     /// Tells whether something is not in a commit yet.
     pub(super) fn is_ahead(&self) -> bool {
-        !self.since.paths.is_empty() || !self.since.consumed.is_empty() || !self.since.passages.is_empty()
+        !self.since.paths.is_empty() || !self.since.consumed.is_empty() || !self.since.learned.is_empty()
     }
 
     /// Tells whether this machine has written a record that is still known.
@@ -47,10 +48,12 @@ impl Driver {
         let at = self.clock.now();
         let (path, n) = self.log_place(at)?;
         let event = Event { at, step: None, iteration: None, attempt: None, cause: None, body: body.into() };
-        match &event.body {
-            Body::PassageAdded(added) => self.log.since.passages.push(added.passage.clone()),
-            Body::EventReceived(received) => self.triggers.heard(at, received),
-            _ => {}
+        if let Body::EventReceived(received) = &event.body {
+            self.triggers.heard(at, received);
+        }
+        if let Some(learned) = Learned::of(&event.body) {
+            self.memory.learn(std::slice::from_ref(&learned));
+            self.log.since.learned.push(learned);
         }
         self.log.since.told.push(cairn_store_layout::view::describe(&event));
         let line = live::encode(self.store.root(), &path, &Record { n, event }, &mut self.log.since)?;

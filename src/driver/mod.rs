@@ -20,6 +20,7 @@ mod events;
 mod fence;
 mod intake;
 mod kernel;
+mod learn;
 mod leases;
 mod live;
 pub mod load;
@@ -173,6 +174,8 @@ struct Driver {
     turned: Option<load::Turned>,
     /// Where processor time goes, when somebody asks.
     meter: load::Meter,
+    /// Which part of a month's file of memory is being written, by the path of the first.
+    parts: BTreeMap<String, u32>,
     /// Inbox files that were taken and go with the next commit.
     taken: BTreeSet<String>,
     /// Paths whose index entries are behind the last commit.
@@ -313,6 +316,8 @@ impl Driver {
             for effect in effects {
                 match effect {
                     // nothing leaves: whoever is next may be known in the same write
+                    // at once: the next change of an entity is checked against this one
+                    Effect::Learn(learned) => self.memory.learn(std::slice::from_ref(&learned)),
                     Effect::Acquire(holder, lease) => self.leases.ask(holder, &lease),
                     Effect::Release(holder) => self.leases.release(&holder),
                     effect => self.turn.effects.push(effect),
@@ -336,6 +341,7 @@ impl Driver {
     /// Takes in how an attempt came back, whoever says so.
     fn answer(&mut self, report: wake::Report) -> Result<(), DriverError> {
         let wake::Report { run, step, iteration, attempt, purpose, outcome } = report;
+        let outcome = self.admit(outcome);
         let now = self.clock.now();
         self.answers.heard(&(run.clone(), step.clone(), iteration.clone(), attempt), &outcome, now);
         let command = Command::Report { step, iteration, attempt, purpose, outcome };
@@ -398,10 +404,9 @@ impl Driver {
             match effect {
                 Effect::Perform(perform) => self.dispatch(perform)?,
                 Effect::Child(child) => self.child(&child)?,
-                Effect::Remember(passage) => self.memory.remember(&[passage]),
                 Effect::Abort(run) => self.dispatcher.abort(&run),
                 // taken when they were staged
-                Effect::Acquire(..) | Effect::Release(_) => {}
+                Effect::Learn(_) | Effect::Acquire(..) | Effect::Release(_) => {}
             }
         }
         Ok(any)

@@ -156,13 +156,13 @@ fn outcome(root: &std::path::Path, result: Result<Done, Fault>) -> Outcome {
                 usage: done.usage,
                 artifacts,
                 files: done.files,
-                passages: done.passages,
+                learned: done.learned,
             },
             // the effect happened; losing a copy of its reply does not undo it
             Err(error) => {
                 tracing::warn!(%error, "a payload could not be kept");
                 let (output, usage) = (done.output, done.usage);
-                Outcome::Succeeded { output, usage, artifacts: Vec::new(), files: done.files, passages: done.passages }
+                Outcome::Succeeded { output, usage, artifacts: Vec::new(), files: done.files, learned: done.learned }
             }
         },
         Err(Fault::Unknown { message }) => Outcome::Unknown { message },

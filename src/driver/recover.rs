@@ -15,6 +15,7 @@ use cairn_store_layout::{
     Digest, RunId,
     event::{Body, Event, JournalRepaired, RunParked},
     journal::Entry,
+    learned::Learned,
     paths,
     record::{LINE_BYTES_MAX, Record},
     view::RunView,
@@ -56,7 +57,9 @@ impl Driver {
         }
         self.elsewhere = self.unfinished(&runs)?;
         runs.extend(self.elsewhere.iter().cloned());
-        self.sweep(&[our_log, format!("{}/{}", paths::PASSAGES, self.machine)])?;
+        let learned = [paths::PASSAGES, paths::EPISODES, paths::PROPOSALS, paths::USAGE];
+        let learned = learned.iter().map(|folder| format!("{folder}/{}", self.machine));
+        self.sweep(&std::iter::once(our_log).chain(learned).collect::<Vec<_>>())?;
         for run in runs {
             let path = paths::run(&run);
             self.take_up(&run, by_file.get(&path).map_or(&[], Vec::as_slice))?;
@@ -230,9 +233,9 @@ impl Driver {
             }
             self.log.since.paths.insert(path.to_owned());
             self.log.since.told.push(cairn_store_layout::view::describe(&record.event));
-            if let Body::PassageAdded(added) = record.event.body {
-                self.memory.remember(std::slice::from_ref(&added.passage));
-                self.log.since.passages.push(added.passage);
+            if let Some(learned) = Learned::of(&record.event.body) {
+                self.memory.learn(std::slice::from_ref(&learned));
+                self.log.since.learned.push(learned);
             }
         }
         Ok(())
@@ -396,7 +399,7 @@ impl Driver {
         live.bytes = text.len() as u64;
         // which entries hold what is in no commit is not asked for each run: all are kept until it is in one
         live.entry = live.is_ahead().then_some(1);
-        self.memory.remember(&live.since.passages);
+        self.memory.learn(&live.since.learned);
         match self.difference(&live, &events) {
             Some(why) => self.park(run, &why, live.is_ahead(), Some(Box::new(live))),
             None => {

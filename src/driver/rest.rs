@@ -2,11 +2,12 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use cairn_store_layout::{RunId, money::Usd, passage::Passage, paths, view::RunItem};
+use cairn_store_layout::{RunId, learned::Learned, money::Usd, paths, view::RunItem};
 
 use super::{
     Driver, DriverError, REST,
     beside::Rested,
+    learn::MemoryFiles,
     live::{Since, told},
 };
 use crate::store::{
@@ -56,7 +57,7 @@ impl Driver {
             return Ok(false);
         }
         let log = self.log.is_ahead().then(|| std::mem::take(&mut self.log.since));
-        let mut files = PassageFiles::default();
+        let mut files = MemoryFiles::default();
         let mut plans = Vec::new();
         let (mut consumed, mut runs) = (Vec::new(), Vec::new());
         if let Some(since) = log {
@@ -244,7 +245,7 @@ impl Driver {
         trailers: Vec<(String, String)>,
         since: Since,
         history: Option<(String, u64)>,
-        files: &mut PassageFiles,
+        files: &mut MemoryFiles,
     ) -> Result<CommitPlan, DriverError> {
         let history = history.map(|(path, bytes)| Change::Write { path, content: Content::Grown(bytes) });
         let mut changes = Vec::from_iter(history);
@@ -254,7 +255,7 @@ impl Driver {
                 changes.push(Change::Write { path, content: Content::WorkTree });
             }
         }
-        changes.extend(files.add(self, &since.passages)?);
+        changes.extend(files.add(self, &since.learned)?);
         for path in since.consumed {
             // commands that came by git are in the tree; those written here never were
             if self.repo.blob_of(&path, None)?.is_some() {
@@ -269,48 +270,6 @@ pub(super) fn refresh(repo: &Repo, paths: &[String]) {
     // a locked or broken index belongs to the operator's git; ours is right again at the next commit
     if let Err(error) = repo.refresh_index(paths.iter().map(String::as_str)) {
         tracing::warn!(%error, "the git index could not be refreshed; `git status` may show too much");
-    }
-}
-
-/// This machine's files of passages as they grow over the commits of one group.
-#[derive(Default)]
-struct PassageFiles {
-    texts: BTreeMap<String, String>,
-}
-
-impl PassageFiles {
-    /// Appends passages that are not there yet; gives the changes for a commit.
-    fn add(&mut self, driver: &Driver, passages: &[Passage]) -> Result<Vec<Change>, DriverError> {
-        let mut touched = Vec::new();
-        for passage in passages {
-            let path = paths::passages(&driver.machine, passage.recorded_at);
-            if !self.texts.contains_key(&path) {
-                // the committed bytes, not the work tree's: those may be torn
-                let committed = match driver.repo.blob_of(&path, None)? {
-                    Some(blob) => driver.repo.read_blob(&blob)?,
-                    None => Vec::new(),
-                };
-                self.texts.insert(path.clone(), String::from_utf8_lossy(&committed).into_owned());
-            }
-            let text = self.texts.entry(path.clone()).or_default();
-            if !text.contains(&format!("\"id\":\"{}\"", passage.id)) {
-                text.push_str(&serde_json::to_string(passage).unwrap_or_default());
-                text.push('\n');
-                touched.push(path);
-            }
-        }
-        touched.dedup();
-        let write =
-            |path: String| Change::Write { content: Content::Bytes(self.texts[&path].clone().into_bytes()), path };
-        Ok(touched.into_iter().map(write).collect())
-    }
-
-    /// Brings the work tree to where the last commit of the group will be.
-    fn write(&self, driver: &Driver) -> Result<(), DriverError> {
-        for (path, text) in &self.texts {
-            fsutil::write(&driver.store.path(path), text.as_bytes())?;
-        }
-        Ok(())
     }
 }
 
@@ -348,9 +307,12 @@ fn trailers(item: &RunItem, definition: &str, machine: &str) -> Vec<(String, Str
 }
 
 fn log_subject(since: &Since) -> String {
-    match (since.passages.len(), since.told.as_slice()) {
+    let passages = since.learned.iter().filter(|learned| matches!(learned, Learned::Passage(_))).count();
+    match (passages, since.told.as_slice()) {
         (1, [_]) => "memory: 1 passage added".to_owned(),
         (n, told) if n > 0 && n == told.len() => format!("memory: {n} passages added"),
+        (_, [one]) if since.learned.len() == 1 => format!("memory: {one}"),
+        (_, told) if since.learned.len() == told.len() => format!("memory: {} changes", told.len()),
         (_, [one]) => format!("log: {one}"),
         (_, told) => format!("log: {} entries", told.len()),
     }

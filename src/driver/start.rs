@@ -94,6 +94,7 @@ impl Driver {
             turned: None,
             meter: load::Meter::default(),
             taken: BTreeSet::new(),
+            parts: BTreeMap::new(),
             stale_index: BTreeSet::new(),
             resting: false,
             served: Served::default(),

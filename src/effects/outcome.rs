@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use cairn_store_layout::{
     event::{FailureClass, FileWritten, Usage},
-    passage::Passage,
+    learned::Learned,
 };
 use serde_json::Value;
 
@@ -19,8 +19,9 @@ pub struct Done {
     pub artifacts: Vec<Artifact>,
     /// Files it wrote into the store; already on disk and synced.
     pub files: Vec<FileWritten>,
-    /// Passages to remember, complete: the id derives from the step, `recorded_at` is the job's moment.
-    pub passages: Vec<Passage>,
+    /// What is to be learned, complete: recorded together with the receipt, so that there is never one without
+    /// the other. Moments are the job's; those of entities are given by the loop.
+    pub learned: Vec<Learned>,
 }
 
 impl Done {

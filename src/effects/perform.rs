@@ -9,12 +9,13 @@ use std::{
 use cairn_store_layout::{
     canonical,
     event::Usage,
+    learned::Learned,
     payload::{EffectClass, Request},
 };
 use futures::FutureExt;
 use serde_json::Value;
 
-use super::{Artifact, Doer, Done, Failed, Fault, Job, Schema, World, program};
+use super::{Artifact, Doer, Done, Failed, Fault, Job, Schema, World, program, redact::Redactor};
 use crate::{agents, connectors};
 
 /// The largest output of one step, as canonical JSON. Bigger things belong in files.
@@ -206,12 +207,7 @@ fn hide(world: &World, result: Result<Done, Fault>) -> Result<Done, Fault> {
             for artifact in &mut done.artifacts {
                 artifact.bytes = redactor.bytes(&artifact.bytes);
             }
-            for passage in &mut done.passages {
-                passage.text = redactor.text(&passage.text);
-                for label in passage.labels.values_mut() {
-                    *label = redactor.text(label);
-                }
-            }
+            done.learned = done.learned.iter().map(|learned| hidden(&redactor, learned)).collect::<Result<_, _>>()?;
             done.usage.model = done.usage.model.map(|m| redactor.text(&m));
             Ok(done)
         }
@@ -226,6 +222,17 @@ fn hide(world: &World, result: Result<Done, Fault>) -> Result<Done, Fault> {
             Err(Fault::Failed(Box::new(Failed { class, code, message, usage, artifacts, retry_after })))
         }
     }
+}
+
+/// The same without secrets. Ids are made before and stay: they say nothing.
+fn hidden(redactor: &Redactor, learned: &Learned) -> Result<Learned, Fault> {
+    let value = serde_json::to_value(learned).expect("what is learned has text keys and finite numbers only");
+    serde_json::from_value(redactor.value(value)).map_err(|_| {
+        Fault::hard(
+            "secret_in_id",
+            "what is to be learned has a secret in a name that can not be hidden; nothing was learned",
+        )
+    })
 }
 
 /// Reads `input` as the typed input of a built-in operation.

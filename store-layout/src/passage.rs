@@ -41,7 +41,24 @@ pub struct Passage {
     pub supersedes: Vec<String>,
 }
 
-/// Where a passage came from.
+/// A line of the same files: the passage is not recalled any more. One that is recorded again later is back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Forgotten {
+    /// The passage.
+    pub forgets: String,
+    /// When.
+    #[serde(with = "crate::time::at")]
+    pub at: Timestamp,
+    /// Who forgot it.
+    pub source: Source,
+    /// Why, for a person.
+    pub reason: String,
+    /// The rule of `policies/memory.toml` that said so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub policy: Option<String>,
+}
+
+/// Where a memory came from.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum Source {

@@ -2,7 +2,7 @@
 
 use jiff::{Timestamp, civil::Date, tz::TimeZone};
 
-use crate::{CommandId, Digest, MachineId, RunId};
+use crate::{CommandId, Digest, EntityId, MachineId, RunId};
 
 /// Names the store's format, id and defaults.
 pub const STORE_TOML: &str = "store.toml";
@@ -40,6 +40,14 @@ pub const CACHE: &str = ".cairn/cache";
 pub const INDEX: &str = ".cairn/index";
 /// Passages, one folder a machine.
 pub const PASSAGES: &str = "memory/passages";
+/// What happened with whom, one folder a machine.
+pub const EPISODES: &str = "memory/episodes";
+/// What is proposed to be learned, one folder a machine.
+pub const PROPOSALS: &str = "memory/proposals";
+/// Which memories steps were given, one folder a machine.
+pub const USAGE: &str = "memory/usage";
+/// Facts about customers, invoices, contracts: a folder a kind, a folder an entity.
+pub const ENTITIES: &str = "entities";
 /// Vector tables, one folder a machine.
 pub const VECTORS: &str = "memory/vectors";
 /// Histories of runs.
@@ -89,10 +97,26 @@ pub fn log_dir(machine: &MachineId) -> String {
     format!("log/{machine}/")
 }
 
-/// Text to be recalled, written by one machine in one month.
+/// The first file of one machine's month in a folder below `memory/`. When that is full the month goes on in
+/// [`memory_part`].
 #[must_use]
-pub fn passages(machine: &MachineId, at: Timestamp) -> String {
-    format!("{PASSAGES}/{machine}/{}.jsonl", month(at))
+pub fn memory(folder: &str, machine: &MachineId, at: Timestamp) -> String {
+    format!("{folder}/{machine}/{}.jsonl", month(at))
+}
+
+/// The `part`th file of a month, from 0: `2026-11.jsonl`, `2026-11.001.jsonl` ... `first` is the first one's path.
+#[must_use]
+pub fn memory_part(first: &str, part: u32) -> String {
+    match part {
+        0 => first.to_owned(),
+        part => format!("{}.{part:03}.jsonl", first.trim_end_matches(".jsonl")),
+    }
+}
+
+/// The changes of an entity that one machine made.
+#[must_use]
+pub fn entity(entity: &EntityId, machine: &MachineId) -> String {
+    format!("{ENTITIES}/{entity}/{machine}.jsonl")
 }
 
 /// The vector table of one machine.

@@ -11,6 +11,7 @@ use cairn_store_layout::{
     RunId,
     command::Verb,
     event::Usage,
+    learned::Learned,
     passage::{Passage, Source},
     payload::Request,
     view::{InboxItem, RunView},
@@ -172,11 +173,11 @@ pub(crate) fn write(store: &Store, path: &str, text: &str) -> Lived {
 /// What the outside says: always yes, with an output too large for a line where the step is called `big`.
 fn answer(perform: Perform) -> Wake {
     let Perform { run, step, iteration, attempt, effect, at, .. } = perform;
-    let mut passages = Vec::new();
+    let mut learned = Vec::new();
     if matches!(&effect.request, Request::Call { connector, .. } if connector == "memory") {
         let (kind, entity) = ("fact".to_owned(), Some("client/brandt".to_owned()));
         let text = format!("learned by {run}");
-        passages.push(Passage {
+        learned.push(Learned::Passage(Passage {
             id: Passage::derive_id(&kind, entity.as_deref(), &text),
             recorded_at: at,
             text,
@@ -187,10 +188,10 @@ fn answer(perform: Perform) -> Wake {
             valid_from: None,
             valid_to: None,
             supersedes: Vec::new(),
-        });
+        }));
     }
     let output = if step.as_str() == "big" { json!({"text": "x".repeat(5_000)}) } else { json!({"ok": true}) };
     let outcome =
-        Outcome::Succeeded { output, usage: Usage::default(), artifacts: Vec::new(), files: Vec::new(), passages };
+        Outcome::Succeeded { output, usage: Usage::default(), artifacts: Vec::new(), files: Vec::new(), learned };
     Wake::Report(Box::new(Report { run, step, iteration, attempt, purpose: effect.purpose, outcome }))
 }

@@ -114,7 +114,7 @@ pub(crate) fn answer(perform: Perform) -> Wake {
         usage: Usage::default(),
         artifacts: Vec::new(),
         files: Vec::new(),
-        passages: Vec::new(),
+        learned: Vec::new(),
     };
     let Perform { run, step, iteration, attempt, effect, .. } = perform;
     Wake::Report(Box::new(Report { run, step, iteration, attempt, purpose: effect.purpose, outcome }))

@@ -4,6 +4,7 @@ use cairn_store_layout::{
     command::Verb,
     definition::{Agent, Connector, ConnectorKind},
     event::FailureClass,
+    learned::Learned,
     payload::EffectClass,
 };
 use serde_json::json;
@@ -87,7 +88,7 @@ async fn a_passage_is_the_same_however_often_it_is_remembered() {
     let job = call(memory(), "remember", input, EffectClass::Idempotent);
     let first = bench.perform(&job).await.unwrap();
     assert_eq!(first, bench.perform(&job).await.unwrap());
-    let passage = &first.passages[0];
+    let Learned::Passage(passage) = &first.learned[0] else { panic!("a passage") };
     assert_eq!((passage.text.as_str(), passage.kind.as_str()), ("Brandt pays late.", "note"));
     assert_eq!((passage.entity.as_deref(), passage.recorded_at), (Some("client/brandt"), job.at));
     assert_eq!(first.output, json!({ "passage": passage.id }));

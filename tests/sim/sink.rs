@@ -300,6 +300,6 @@ fn succeeded(output: Value) -> Outcome {
         usage: Usage::default(),
         artifacts: Vec::new(),
         files: Vec::new(),
-        passages: Vec::new(),
+        learned: Vec::new(),
     }
 }

@@ -3,7 +3,7 @@
 use cairn_store_layout::{
     CommandId, Digest, GateId, RunId, StepId,
     event::{ArtifactRef, FailureClass, FileWritten, Usage},
-    passage::Passage,
+    learned::Learned,
     payload::Purpose,
 };
 use jiff::{SignedDuration, Timestamp};
@@ -134,7 +134,7 @@ pub enum Outcome {
         /// Files it wrote into the store.
         files: Vec<FileWritten>,
         /// What is to be remembered.
-        passages: Vec<Passage>,
+        learned: Vec<Learned>,
     },
     /// The same was asked before, and the answer is still fresh: nothing left.
     Cached {

@@ -178,7 +178,7 @@ impl<'a> Dry<'a> {
                         usage: Usage::default(),
                         artifacts: Vec::new(),
                         files: Vec::new(),
-                        passages: Vec::new(),
+                        learned: Vec::new(),
                     };
                     let (step, iteration) = place;
                     let (attempt, purpose) = (*attempt, Purpose::Step);

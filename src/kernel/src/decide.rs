@@ -5,7 +5,7 @@ use cairn_store_layout::{
     definition::fill,
     event::{
         AskAnswered, AttemptFailed, AttemptSucceeded, AttemptUnknown, Body, Event, FailureClass, GateApproved,
-        GateDenied, GateEdited, LeaseGranted, PassageRemembered, SignalReceived, Then,
+        GateDenied, GateEdited, LeaseGranted, SignalReceived, Then,
     },
     payload::{EffectContent, Purpose},
     view::settle_form,
@@ -295,7 +295,7 @@ fn report(state: &State, place: Place<'_>, outcome: &Outcome, ctx: &Context) -> 
     let plan = &state.plan.steps[place.step];
     let attempt = place.attempt.unwrap_or(1);
     match outcome {
-        Outcome::Succeeded { output, usage, artifacts, files, passages } => {
+        Outcome::Succeeded { output, usage, artifacts, files, learned } => {
             let body = AttemptSucceeded {
                 output: output.clone(),
                 usage: usage.clone(),
@@ -305,8 +305,8 @@ fn report(state: &State, place: Place<'_>, outcome: &Outcome, ctx: &Context) -> 
                 cached_from: None,
             };
             let mut events = Vec::new();
-            for passage in passages {
-                events.push(place.event(state, ctx, PassageRemembered { passage: passage.clone() }));
+            for learned in learned {
+                events.push(place.event(state, ctx, learned.clone().in_run()));
             }
             events.push(place.event(state, ctx, body));
             events

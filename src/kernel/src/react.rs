@@ -5,7 +5,7 @@ use std::time::Duration;
 use cairn_store_layout::{
     Digest, RunId, StepId,
     event::{Body, Event},
-    passage::Passage,
+    learned::Learned,
     payload::{EffectClass, EffectContent, Request},
 };
 use jiff::Timestamp;
@@ -20,8 +20,8 @@ use crate::{
 pub enum Effect {
     /// Carry out an attempt and report how it came back.
     Perform(Perform),
-    /// Make a passage searchable.
-    Remember(Passage),
+    /// Take something into memory.
+    Learn(Learned),
     /// Start a child run, or find it, and report its end as the attempt's outcome.
     Child(Child),
     /// A share was asked for: grant it when its turn has come.
@@ -106,9 +106,8 @@ pub fn react(state: &State, event: &Event) -> Vec<Effect> {
             vec![Effect::Acquire(holder(state, event), lease)]
         }
         Body::UndoStarted(_) => perform_undo(state).map(Effect::Perform).into_iter().collect(),
-        Body::PassageRemembered(e) => vec![Effect::Remember(e.passage.clone())],
         Body::RunCanceled(_) | Body::RunStopping(_) => vec![Effect::Abort(state.run.clone())],
-        _ => Vec::new(),
+        body => Learned::of(body).map(Effect::Learn).into_iter().collect(),
     };
     let slot = place.and_then(|(step, iteration)| state.slot(step, iteration));
     if slot.is_some_and(|slot| slot.lease.is_some() && slot.phase.is_over()) {

@@ -12,6 +12,7 @@ use cairn_store_layout::{
         ArtifactRef, AttemptFailed, Body, Event, FailureDecided, FileWritten, RunMigrated, RunStopping, StopCause,
         UndoFailed, UndoSucceeded, Usage,
     },
+    learned::Learned,
     payload::Purpose,
 };
 use jiff::SignedDuration;
@@ -205,7 +206,7 @@ fn causes(state: &State, batch: &[Event]) -> Vec<(Command, u64)> {
         all.push((Command::Cancel { by, reason, undo: false }, 0));
     }
     // in front of the outcome itself stands what the attempt remembered
-    let outcome = batch.iter().find(|event| !matches!(event.body, Body::PassageRemembered(_))).unwrap_or(first);
+    let outcome = batch.iter().find(|event| Learned::of(&event.body).is_none()).unwrap_or(first);
     match &outcome.body {
         Body::GateApproved(e) => {
             let (gate, digest, by, reason) = (e.gate.clone(), e.digest.clone(), e.by.clone(), e.reason.clone());
@@ -295,13 +296,13 @@ fn causes(state: &State, batch: &[Event]) -> Vec<(Command, u64)> {
             all.push((Command::Cancel { by: String::new(), reason: None, undo: false }, 0));
         }
         // cut off before its outcome: whatever it gave, this is how its answer began
-        Body::PassageRemembered(_) => {
+        body if Learned::of(body).is_some() => {
             let done = || Outcome::Succeeded {
                 output: Value::Null,
                 usage: Usage::default(),
                 artifacts: Vec::new(),
                 files: Vec::new(),
-                passages: remembered(batch),
+                learned: learned(batch),
             };
             let purposes = [Purpose::Step, Purpose::Undo];
             all.extend(purposes.into_iter().filter_map(|purpose| reported_as(outcome, purpose, done(), 0)));
@@ -328,17 +329,13 @@ fn went_well(
         usage: usage.clone(),
         artifacts: artifacts.to_vec(),
         files: files.to_vec(),
-        passages: remembered(batch),
+        learned: learned(batch),
     };
     reported(event, done, 0)
 }
 
-fn remembered(batch: &[Event]) -> Vec<cairn_store_layout::passage::Passage> {
-    let passages = batch.iter().map_while(|event| match &event.body {
-        Body::PassageRemembered(remembered) => Some(remembered.passage.clone()),
-        _ => None,
-    });
-    passages.collect()
+fn learned(batch: &[Event]) -> Vec<Learned> {
+    batch.iter().map_while(|event| Learned::of(&event.body)).collect()
 }
 
 fn reported(event: &Event, outcome: Outcome, entropy: u64) -> Option<(Command, u64)> {

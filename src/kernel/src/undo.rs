@@ -6,7 +6,7 @@
 
 use cairn_store_layout::{
     GateId,
-    event::{Body, Event, FailureClass, PassageRemembered, UndoFailed, UndoStarted, UndoSucceeded, UndoUnknown, Usage},
+    event::{Body, Event, FailureClass, UndoFailed, UndoStarted, UndoSucceeded, UndoUnknown, Usage},
     payload::{EffectContent, Purpose},
     text::brief,
 };
@@ -237,12 +237,12 @@ impl Pass<'_> {
 pub(crate) fn report(state: &State, this: &Completed, attempt: u32, outcome: &Outcome, ctx: &Context) -> Vec<Body> {
     let plan = &state.plan.steps[this.step];
     match outcome {
-        Outcome::Succeeded { output, usage, artifacts, files, passages } => {
+        Outcome::Succeeded { output, usage, artifacts, files, learned } => {
             let (output, usage) = (output.clone(), usage.clone());
             let (artifacts, files) = (artifacts.clone(), files.clone());
             let done = UndoSucceeded { output, usage, artifacts, files, settled_by: None };
-            let learnt = passages.iter().map(|passage| PassageRemembered { passage: passage.clone() }.into());
-            learnt.chain([done.into()]).collect()
+            let learned = learned.iter().map(|learned| learned.clone().in_run());
+            learned.chain([done.into()]).collect()
         }
         // what takes something back is never answered from memory; were it, it would be done
         Outcome::Cached { output, .. } => {

@@ -30,6 +30,7 @@ mod catalogue;
 mod embed;
 mod error;
 mod files;
+mod learn;
 mod memory;
 mod part;
 mod query;

@@ -6,6 +6,7 @@
 
 mod gate;
 mod machine;
+mod memory;
 mod run;
 mod step;
 
@@ -19,6 +20,7 @@ pub use machine::{
     BranchRestored, CommandRefused, EventReceived, JournalRepaired, MachineRetired, PassageAdded, RunFollowed,
     RunParked, TriggerFired,
 };
+pub use memory::{EntityChanged, EpisodeRecorded, MemoryUsed, PassageForgotten, ProposalDecided, ProposalMade};
 pub use run::{
     Fired, Origin, Parent, PlannedStep, RunAdopted, RunCanceled, RunFailed, RunMigrated, RunStarted, RunStopping,
     RunSucceeded, SignalReceived, StopCause,
@@ -163,6 +165,18 @@ bodies! {
     TimerFired(TimerFired) = "timer.fired"/1;
     /// A step remembered a passage.
     PassageRemembered(PassageRemembered) = "passage.remembered"/1;
+    /// A passage is not recalled any more.
+    PassageForgotten(PassageForgotten) = "passage.forgotten"/1;
+    /// An entity was changed, merged or split.
+    EntityChanged(EntityChanged) = "entity.changed"/1;
+    /// Something happened with somebody.
+    EpisodeRecorded(EpisodeRecorded) = "episode.recorded"/1;
+    /// Something is proposed to be learned.
+    ProposalMade(ProposalMade) = "proposal.made"/1;
+    /// A rule or a person decided about a proposal.
+    ProposalDecided(ProposalDecided) = "proposal.decided"/1;
+    /// A step was given memories.
+    MemoryUsed(MemoryUsed) = "memory.used"/1;
     /// Nothing new begins any more; what was done may be taken back.
     RunStopping(RunStopping) = "run.stopping"/1;
     /// The run follows another version of its definition from here on.

@@ -1,6 +1,10 @@
 //! Events in words, for histories on a screen.
 
-use crate::event::{Body, Event, FailureDecision, Then};
+use crate::{
+    entity::{Change, EntityChange},
+    event::{Body, Event, FailureDecision, Then},
+    proposal::{Decision, Proposed},
+};
 
 /// The short name of what happened, for a column.
 #[must_use]
@@ -60,6 +64,22 @@ pub fn describe(event: &Event) -> String {
         Body::TimerSet(e) => format!("waits until {}", crate::time::short(e.until)),
         Body::TimerFired(_) => "the time has come".to_owned(),
         Body::PassageRemembered(e) => format!("remembered: {}", first_words(&e.passage.text)),
+        Body::PassageForgotten(e) => {
+            format!("forgot passage {}: {}", brief_id(&e.forgotten.forgets), e.forgotten.reason)
+        }
+        Body::EntityChanged(e) => change_words(&e.change),
+        Body::EpisodeRecorded(e) => format!("{}: {}", e.episode.kind, first_words(&e.episode.text)),
+        Body::ProposalMade(e) => format!("proposes {}: {}", proposed_words(&e.proposal.proposed), e.proposal.why),
+        Body::ProposalDecided(e) => {
+            let word = match e.decided.decision {
+                Decision::Accepted => "accepted",
+                Decision::Rejected => "rejected",
+            };
+            format!("proposal {} {word} by {}", e.decided.proposal.short(), e.decided.by)
+        }
+        Body::MemoryUsed(e) => {
+            format!("was given {} passages and {} rules", e.used.passages.len(), e.used.knowledge.len())
+        }
         Body::RunStopping(e) => {
             format!("stops: {}{}", e.message, if e.undo { "; what was done is taken back" } else { "" })
         }
@@ -141,6 +161,36 @@ pub fn describe(event: &Event) -> String {
 
 fn plural(n: usize, what: &str) -> String {
     if n == 1 { format!("1 {what}") } else { format!("{n} {what}s") }
+}
+
+fn brief_id(id: &str) -> &str {
+    id.get(..6).unwrap_or(id)
+}
+
+fn change_words(change: &EntityChange) -> String {
+    let entity = &change.entity;
+    match &change.change {
+        Change::Fields { set, add, remove } => {
+            let taken = set.iter().filter(|(_, value)| value.is_null()).map(|(field, _)| format!("no {field}"));
+            let given = set.iter().filter(|(_, value)| !value.is_null()).map(|(field, _)| field.clone());
+            let joined = add.keys().map(|field| format!("more {field}"));
+            let left = remove.keys().map(|field| format!("less {field}"));
+            let all: Vec<String> = given.chain(taken).chain(joined).chain(left).collect();
+            format!("{entity}: {}", all.join(", "))
+        }
+        Change::Merged { into } => format!("{entity} is {into}"),
+        Change::Split { merge } => format!("{entity} is itself again (merge {} undone)", brief_id(merge)),
+    }
+}
+
+fn proposed_words(proposed: &Proposed) -> String {
+    match proposed {
+        Proposed::Passage(passage) => format!("to remember {}", first_words(&passage.text)),
+        Proposed::Forgotten(forgotten) => format!("to forget passage {}", brief_id(&forgotten.forgets)),
+        Proposed::Entity(change) => change_words(change),
+        Proposed::Episode(episode) => format!("{} {}", episode.kind, first_words(&episode.text)),
+        Proposed::Knowledge { path, .. } => format!("knowledge/{path}"),
+    }
 }
 
 fn first_words(text: &str) -> String {

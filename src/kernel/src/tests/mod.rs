@@ -188,7 +188,7 @@ impl Bench {
 }
 
 pub(super) fn succeeded(output: Value) -> Outcome {
-    Outcome::Succeeded { output, usage: Usage::default(), artifacts: vec![], files: vec![], passages: vec![] }
+    Outcome::Succeeded { output, usage: Usage::default(), artifacts: vec![], files: vec![], learned: vec![] }
 }
 
 pub(super) fn failed(class: cairn_store_layout::event::FailureClass, message: &str) -> Outcome {

@@ -44,7 +44,7 @@ impl Store {
     pub(crate) fn record_by(&self, machine: &MachineId, passages: &[Passage]) {
         for passage in passages {
             let line = serde_json::to_string(passage).unwrap() + "\n";
-            self.append(&paths::passages(machine, passage.recorded_at), &line);
+            self.append(&paths::memory(paths::PASSAGES, machine, passage.recorded_at), &line);
         }
     }
 

@@ -105,7 +105,7 @@ fn filters_are_exact() {
 fn a_damaged_line_hides_nothing_and_a_torn_one_waits() {
     let store = Store::new();
     store.record(&[note("a", "apples are red")]);
-    let file = paths::passages(&store.machine, day(1));
+    let file = paths::memory(paths::PASSAGES, &store.machine, day(1));
     store.append(&file, "{\"id\":\"half\n\u{0}\n");
     store.record(&[note("b", "apples are green")]);
     let whole = serde_json::to_string(&note("c", "apples are yellow")).unwrap();

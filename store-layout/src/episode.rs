@@ -1,0 +1,49 @@
+//! Episodes: what happened with somebody and when, in the order of the calendar.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::{Digest, entity::EntityId, passage::Source};
+
+/// The longest text of one episode, in bytes.
+pub const TEXT_BYTES_MAX: usize = 8 * 1024;
+
+/// One line of `memory/episodes/<machine>/<month>.jsonl`: a mail, a call, a meeting, a note.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Episode {
+    /// Derived from what happened, when and with whom, so that recording it twice keeps one: 26 hex digits.
+    pub id: String,
+    /// When it happened.
+    #[serde(with = "crate::time::at")]
+    pub at: Timestamp,
+    /// When it was recorded.
+    #[serde(with = "crate::time::at")]
+    pub recorded_at: Timestamp,
+    /// What kind of thing: `mail`, `call`, `meeting`, `note` ... free, chosen by the writer.
+    pub kind: String,
+    /// What happened, in words.
+    pub text: String,
+    /// With whom or about what.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub entities: Vec<EntityId>,
+    /// Where it came from.
+    pub source: Source,
+    /// Where more of it is found: `file`, `message_id`, `url` ...
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub refs: BTreeMap<String, String>,
+    /// Labels for filters and policies.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub labels: BTreeMap<String, String>,
+}
+
+impl Episode {
+    /// Derives an episode's id.
+    #[must_use]
+    pub fn derive_id(kind: &str, at: Timestamp, entities: &[EntityId], text: &str) -> String {
+        let names: Vec<&str> = entities.iter().map(EntityId::as_str).collect();
+        let at = crate::time::write(at);
+        Digest::of(format!("episode\n{kind}\n{at}\n{}\n{text}", names.join(" ")).as_bytes()).as_str()[..26].to_owned()
+    }
+}
