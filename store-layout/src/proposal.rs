@@ -5,9 +5,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::{
-    Digest, GateId, canonical,
-    entity::EntityChange,
+    Digest, EntityId, GateId, canonical,
+    entity::{Change, EntityChange},
     episode::Episode,
+    learned::Learned,
     passage::{Forgotten, Passage, Source},
 };
 
@@ -56,6 +57,26 @@ pub enum Proposed {
     },
 }
 
+/// What kind of thing is proposed, as policies name it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ProposedKind {
+    /// A passage.
+    Passage,
+    /// Forgetting one.
+    Forgotten,
+    /// New values of an entity's fields.
+    Entity,
+    /// Two entities are one.
+    Merge,
+    /// They are not.
+    Split,
+    /// An episode.
+    Episode,
+    /// A file of `knowledge/`.
+    Knowledge,
+}
+
 /// What became of a proposal: a line of the same files.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Decided {
@@ -86,6 +107,59 @@ pub enum Decision {
 }
 
 impl Proposed {
+    /// What kind of thing it is.
+    #[must_use]
+    pub fn kind(&self) -> ProposedKind {
+        match self {
+            Self::Passage(_) => ProposedKind::Passage,
+            Self::Forgotten(_) => ProposedKind::Forgotten,
+            Self::Entity(change) => match change.change {
+                Change::Fields { .. } => ProposedKind::Entity,
+                Change::Merged { .. } => ProposedKind::Merge,
+                Change::Split { .. } => ProposedKind::Split,
+            },
+            Self::Episode(_) => ProposedKind::Episode,
+            Self::Knowledge { .. } => ProposedKind::Knowledge,
+        }
+    }
+
+    /// The entities it is about.
+    #[must_use]
+    pub fn about(&self) -> Vec<&str> {
+        match self {
+            Self::Passage(passage) => passage.entity.as_deref().into_iter().collect(),
+            Self::Entity(change) => match &change.change {
+                Change::Merged { into } => vec![change.entity.as_str(), into.as_str()],
+                _ => vec![change.entity.as_str()],
+            },
+            Self::Episode(episode) => episode.entities.iter().map(EntityId::as_str).collect(),
+            Self::Forgotten(_) | Self::Knowledge { .. } => Vec::new(),
+        }
+    }
+
+    /// The fields of an entity that it changes, if it is such a change.
+    #[must_use]
+    pub fn fields(&self) -> Option<Vec<&str>> {
+        match self {
+            Self::Entity(EntityChange { change: Change::Fields { set, add, remove }, .. }) => {
+                Some(set.keys().chain(add.keys()).chain(remove.keys()).map(String::as_str).collect())
+            }
+            _ => None,
+        }
+    }
+
+    /// What is learned when it is accepted; a file of `knowledge/` is written instead.
+    #[must_use]
+    pub fn learned(&self) -> Option<Learned> {
+        match self.clone() {
+            Self::Passage(passage) => Some(Learned::Passage(passage)),
+            Self::Forgotten(forgotten) => Some(Learned::Forgotten(forgotten)),
+            Self::Entity(change) => Some(Learned::Entity(change)),
+            Self::Episode(episode) => Some(Learned::Episode(episode)),
+            Self::Knowledge { .. } => None,
+        }
+    }
+
     /// Of its canonical bytes, without what only says when and by whom: the same proposal has the same digest.
     #[must_use]
     pub fn digest(&self) -> Digest {

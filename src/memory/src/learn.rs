@@ -1,5 +1,7 @@
 //! One way in: whatever an event adds to memory is taken in here, by its kind.
 
+use std::sync::PoisonError;
+
 use cairn_store_layout::{entity::EntityChange, learned::Learned};
 use jiff::Timestamp;
 
@@ -10,8 +12,12 @@ impl Memory {
     /// caller's part. What is known already changes nothing.
     pub fn learn(&self, learned: &[Learned]) {
         for learned in learned {
-            if let Learned::Passage(passage) = learned {
-                self.remember(std::slice::from_ref(passage));
+            match learned {
+                Learned::Passage(passage) => self.remember(std::slice::from_ref(passage)),
+                Learned::Proposal(_) | Learned::Decided(_) => {
+                    self.proposals.lock().unwrap_or_else(PoisonError::into_inner).learn(learned);
+                }
+                Learned::Forgotten(_) | Learned::Entity(_) | Learned::Episode(_) | Learned::Used(_) => {}
             }
         }
     }

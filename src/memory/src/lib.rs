@@ -33,16 +33,19 @@ mod files;
 mod learn;
 mod memory;
 mod part;
+mod proposals;
 mod query;
 mod recall;
 mod scan;
 #[cfg(feature = "lance")]
 mod tables;
+mod tail;
 mod words;
 
 pub use embed::{EmbedError, Embedder, LocalEmbedder};
 pub use error::{MemoryError, Result};
 pub use memory::{Memory, Settings, Stats};
+pub use proposals::Proposed;
 pub use query::{Hit, LIMIT_MAX, Query, Recalled, Why};
 
 /// Lines for the store's `.gitignore`: files of the vector tables that are disposable, and would

@@ -15,7 +15,7 @@ use crate::{
     error::Result,
     files,
     part::Part,
-    recall,
+    proposals, recall,
     scan::Scan,
 };
 
@@ -66,11 +66,12 @@ pub struct Stats {
 
 /// The memory of one store, as one machine sees and extends it.
 pub struct Memory {
-    root: PathBuf,
+    pub(crate) root: PathBuf,
     machine: MachineId,
     embedder: Arc<dyn Embedder>,
     settings: Settings,
     inner: Mutex<Inner>,
+    pub(crate) proposals: proposals::Shared,
 }
 
 /// What is behind the lock.
@@ -117,7 +118,8 @@ impl Memory {
         settings: Settings,
     ) -> Result<Self> {
         let inner = Mutex::new(Inner::default());
-        Ok(Self { root: root.to_owned(), machine: machine.clone(), embedder, settings, inner })
+        let (root, machine, proposals) = (root.to_owned(), machine.clone(), proposals::Shared::default());
+        Ok(Self { root, machine, embedder, settings, inner, proposals })
     }
 
     /// Makes passages of this machine searchable at once. A passage already known, by its id, is
@@ -216,7 +218,7 @@ impl Memory {
             flushed,
             tail: state.catalogue.own_rows().count() - flushed,
             indexed,
-            unreadable: state.catalogue.unreadable(),
+            unreadable: state.catalogue.unreadable() + self.unreadable_proposals()?,
             embedder: self.embedder.id().to_owned(),
             passage_files: state.catalogue.files(),
             vector_files: self.vector_files()?.len(),

@@ -6,6 +6,7 @@
 mod agent;
 mod connector;
 mod field;
+mod memory_policy;
 mod parse;
 mod problem;
 mod raw;
@@ -20,6 +21,7 @@ pub use connector::{
     Auth, Connector, ConnectorKind, HttpConnector, HttpOperation, MailConnector, OperationProbe, Smtp, SmtpTls,
 };
 pub use field::{Field, FieldType, fill};
+pub use memory_policy::{AcceptRule, MemoryPolicy, matches};
 pub use parse::parse as parse_workflow;
 pub use problem::{Position, Problem, nearest};
 pub use schema::{SCHEMA_ID, workflow_schema};
