@@ -1,7 +1,7 @@
 //! Cairn: a workflow operating system for one operator.
 //!
 //! `driver` lets the pure kernel act on the world; `effects`, `agents` and `connectors` carry out one
-//! attempt at a time; `store` keeps truth on disk; `cli` lets a person and a script use it all. The
+//! attempt at a time; `learning` says what may be learned; `store` keeps truth on disk; `cli` lets a person and a script use it all. The
 //! kernel, the memory, the interface and the on-disk contract are crates of their own.
 
 pub mod agents;
@@ -10,4 +10,5 @@ pub mod cli;
 pub mod connectors;
 pub mod driver;
 pub mod effects;
+mod learning;
 pub mod store;

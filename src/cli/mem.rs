@@ -3,7 +3,11 @@
 use std::path::Path;
 
 use cairn_memory::{Memory, Query};
-use cairn_store_layout::{command::Verb, passage::Passage, time};
+use cairn_store_layout::{
+    command::{NewPassage, Verb},
+    passage::Passage,
+    time,
+};
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
@@ -127,7 +131,12 @@ impl Add {
                 .fix("split it into passages that each say one thing"));
         }
         let machine = context.machine(&store)?;
-        let verb = Verb::MemoryAdd { text, kind: self.kind.clone(), entity: self.entity.clone() };
+        let verb = Verb::MemoryAdd(NewPassage {
+            text,
+            kind: self.kind.clone(),
+            entity: self.entity.clone(),
+            ..NewPassage::default()
+        });
         let command = inbox::submit(&store, &machine, verb, &context.by())?;
         let state = match lock::probe(store.root())? {
             cairn_store_layout::view::KernelHealth::Down => State::Saved,

@@ -1,14 +1,14 @@
 //! Taking commands out of the inbox: each exactly once, each with an answer.
 
-use std::{collections::BTreeMap, path::Path};
+use std::path::Path;
 
 use cairn_kernel::Command as Ask;
 use cairn_store_layout::{
     CommandId, RunId,
     command::{Command, Verb},
-    event::{CommandRefused, PassageAdded},
-    passage::{Passage, Source, TEXT_BYTES_MAX},
+    event::CommandRefused,
     paths,
+    proposal::Decision,
     text::brief,
 };
 use serde_json::Value;
@@ -70,7 +70,14 @@ impl Driver {
                         .map_err(|(code, message)| No { code, message, run: None }),
                 }
             }
-            Verb::MemoryAdd { text, kind, entity } => self.add_passage(&by, text, kind, entity)?,
+            Verb::MemoryAdd(new) => self.add_passage(&by, new)?,
+            Verb::MemoryForget { passage, reason } => self.forget_passage(&by, passage, reason)?,
+            Verb::ProposalAccept { proposal, digest, reason } => {
+                self.decide_proposal(&by, &proposal, &digest, Decision::Accepted, reason)?
+            }
+            Verb::ProposalReject { proposal, digest, reason } => {
+                self.decide_proposal(&by, &proposal, &digest, Decision::Rejected, reason)?
+            }
             Verb::RunAdopt { run } => {
                 if self.resume_adopted(&id, &by, &run)? || self.runs.get(&run).is_some_and(|r| r.state.has_taken(&id)) {
                     Ok(Some(run))
@@ -229,36 +236,6 @@ impl Driver {
         }
         let exists = self.store.path(&paths::run(run)).exists();
         cairn_kernel::seeded!(StartedTwice: false, else exists).then_some(None)
-    }
-
-    fn add_passage(
-        &mut self,
-        by: &str,
-        text: String,
-        kind: String,
-        entity: Option<String>,
-    ) -> Result<Result<Option<RunId>, No>, DriverError> {
-        if text.trim().is_empty() || text.len() > TEXT_BYTES_MAX {
-            let message = format!("a passage has between 1 and {TEXT_BYTES_MAX} bytes; this one has {}", text.len());
-            return Ok(Err(No { code: "bad_passage", message, run: None }));
-        }
-        let source = Source::Person { person: by.to_owned() };
-        let passage = Passage {
-            id: Passage::derive_id(&kind, entity.as_deref(), &text),
-            recorded_at: self.clock.now(),
-            text,
-            kind,
-            entity,
-            labels: BTreeMap::new(),
-            source,
-            valid_from: None,
-            valid_to: None,
-            supersedes: Vec::new(),
-        };
-        if self.memory.get(&passage.id)?.is_none() {
-            self.log_event(PassageAdded { passage })?;
-        }
-        Ok(Ok(None))
     }
 }
 

@@ -7,7 +7,7 @@ use std::{fs::File, io::Read as _, path::Path};
 
 use cairn_store_layout::{
     CommandId, MachineId, canonical,
-    command::{COMMAND_BYTES_MAX, Command, SCHEMA, Verb},
+    command::{COMMAND_BYTES_MAX, Command, NewPassage, SCHEMA, Verb},
     ids::ulid_from,
     paths,
 };
@@ -132,14 +132,20 @@ pub fn read(name: &str, bytes: &[u8]) -> std::result::Result<Command, String> {
         return Err(format!("its schema is `{}`, not `{SCHEMA}`", command.schema));
     }
     let (names, reason): (Vec<&String>, _) = match &command.verb {
-        Verb::MemoryAdd { kind, entity, .. } => (std::iter::once(kind).chain(entity).collect(), None),
+        Verb::MemoryAdd(NewPassage { kind, entity, labels, supersedes, .. }) => {
+            let labels = labels.iter().flat_map(|(name, value)| [name, value]);
+            (std::iter::once(kind).chain(entity).chain(labels).chain(supersedes).collect(), None)
+        }
         Verb::RunStart { workflow, .. } => (vec![workflow], None),
         Verb::EventEmit { name, .. } => (vec![name], None),
         Verb::TriggerFire { workflow, trigger, .. } => (vec![workflow, trigger], None),
         Verb::RunCancel { reason, .. }
         | Verb::GateApprove { reason, .. }
         | Verb::GateDeny { reason, .. }
-        | Verb::GateEdit { reason, .. } => (Vec::new(), reason.as_ref()),
+        | Verb::GateEdit { reason, .. }
+        | Verb::ProposalAccept { reason, .. }
+        | Verb::ProposalReject { reason, .. } => (Vec::new(), reason.as_ref()),
+        Verb::MemoryForget { passage, reason } => (vec![passage], Some(reason)),
         Verb::RunRetry { iteration, .. } => (iteration.iter().collect(), None),
         Verb::RunMigrate { to, .. } => (to.iter().collect(), None),
         Verb::AskAnswer { .. }

@@ -1,5 +1,7 @@
 //! Files of the inbox: what is asked of the kernel, by whoever can write a file.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -186,15 +188,61 @@ pub enum Verb {
     },
     /// Remember a passage that a person wrote.
     #[serde(rename = "memory.add")]
-    MemoryAdd {
-        /// The text.
-        text: String,
-        /// Its kind, `note` unless said.
-        kind: String,
-        /// Whom or what it is about.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        entity: Option<String>,
+    MemoryAdd(NewPassage),
+    /// Recall a passage no more.
+    #[serde(rename = "memory.forget")]
+    MemoryForget {
+        /// The passage's id.
+        passage: String,
+        /// Why.
+        reason: String,
     },
+    /// Learn what is proposed.
+    #[serde(rename = "proposal.accept")]
+    ProposalAccept {
+        /// The proposal.
+        proposal: GateId,
+        /// The digest that was shown.
+        digest: Digest,
+        /// Why.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
+    },
+    /// Do not, and do not ask again.
+    #[serde(rename = "proposal.reject")]
+    ProposalReject {
+        /// The proposal.
+        proposal: GateId,
+        /// The digest that was shown.
+        digest: Digest,
+        /// Why.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
+    },
+}
+
+/// A passage that a person wrote.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NewPassage {
+    /// The text.
+    pub text: String,
+    /// Its kind, such as `note`.
+    pub kind: String,
+    /// Whom or what it is about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub entity: Option<String>,
+    /// Labels for filters and policies.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub labels: BTreeMap<String, String>,
+    /// From when it holds; absent: from now.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "crate::time::option_at")]
+    pub valid_from: Option<Timestamp>,
+    /// Until when it holds; absent: until superseded.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "crate::time::option_at")]
+    pub valid_to: Option<Timestamp>,
+    /// Ids of the passages that it replaces.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub supersedes: Vec<String>,
 }
 
 /// How a run is done again.
@@ -239,7 +287,10 @@ impl Verb {
             Self::GateEdit { .. } => "gate.edit",
             Self::AskAnswer { .. } => "ask.answer",
             Self::EventEmit { .. } => "event.emit",
-            Self::MemoryAdd { .. } => "memory.add",
+            Self::MemoryAdd(_) => "memory.add",
+            Self::MemoryForget { .. } => "memory.forget",
+            Self::ProposalAccept { .. } => "proposal.accept",
+            Self::ProposalReject { .. } => "proposal.reject",
         }
     }
 }

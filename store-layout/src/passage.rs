@@ -91,6 +91,23 @@ impl Source {
 }
 
 impl Passage {
+    /// A passage without labels that holds from when it is recorded.
+    #[must_use]
+    pub fn new(at: Timestamp, source: Source, kind: String, entity: Option<String>, text: String) -> Self {
+        Self {
+            id: Self::derive_id(&kind, entity.as_deref(), &text),
+            recorded_at: at,
+            text,
+            kind,
+            entity,
+            labels: BTreeMap::new(),
+            source,
+            valid_from: None,
+            valid_to: None,
+            supersedes: Vec::new(),
+        }
+    }
+
     /// Derives a passage's id from what it says about whom, so that learning the same thing twice,
     /// from another run or another machine, keeps one passage with its first source.
     #[must_use]

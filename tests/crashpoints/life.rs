@@ -81,7 +81,7 @@ impl Life {
 
     /// Puts a command into the inbox without waking the kernel.
     pub(crate) fn submit(&self, verb: Verb) -> Lived<RunId> {
-        let passage = if let Verb::MemoryAdd { text, .. } = &verb { Some(text.clone()) } else { None };
+        let passage = if let Verb::MemoryAdd(new) = &verb { Some(new.text.clone()) } else { None };
         let now = self.lab.now() + SignedDuration::from_millis(1);
         self.lab.set_now(now);
         let id = inbox::submit_at(&self.store, self.kernel.machine(), verb, "jo", now)?;

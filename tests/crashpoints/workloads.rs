@@ -7,7 +7,11 @@ use cairn::{
     driver::Wake,
     store::{disk, init},
 };
-use cairn_store_layout::{RunId, command::Verb, paths};
+use cairn_store_layout::{
+    RunId,
+    command::{NewPassage, Verb},
+    paths,
+};
 use serde_json::{Value, json};
 
 use crate::{
@@ -137,7 +141,11 @@ fn edit_definition(mut life: Life) -> Lived {
 
 fn remember(mut life: Life) -> Lived {
     for text in ["Brandt pays late.", "Brandt pays."] {
-        life.ask(Verb::MemoryAdd { text: text.to_owned(), kind: "note".to_owned(), entity: None })?;
+        life.ask(Verb::MemoryAdd(NewPassage {
+            text: text.to_owned(),
+            kind: "note".to_owned(),
+            ..NewPassage::default()
+        }))?;
     }
     life.stop().map(drop)
 }
@@ -225,7 +233,7 @@ fn day(mut life: Life, seed: u64) -> Lived {
                 (None, Some(run)) => reply(&mut life, &run)?,
                 (None, None) => {
                     let text = format!("hour {hour}");
-                    life.ask(Verb::MemoryAdd { text, kind: "note".to_owned(), entity: None })?;
+                    life.ask(Verb::MemoryAdd(NewPassage { text, kind: "note".to_owned(), ..NewPassage::default() }))?;
                 }
             },
             8 => life.answer()?,

@@ -4,7 +4,7 @@
 use cairn::driver::StopFlag;
 use cairn_store_layout::{
     RunId, StepId,
-    command::{Again, Verb},
+    command::{Again, NewPassage, Verb},
     event::Body,
     paths,
     view::{RunStatus, RunView},
@@ -140,8 +140,13 @@ fn a_rerun_on_the_latest_definition_does_what_was_edited() {
 fn a_fork_recalls_what_was_known_then() {
     let bench =
         Bench::with("[[step]]\nid = \"recall\"\ncall = \"memory.recall\"\nwith = { query = \"invoice late\" }\n");
-    let add =
-        |text: &str| bench.submit(Verb::MemoryAdd { text: text.to_owned(), kind: "note".to_owned(), entity: None });
+    let add = |text: &str| {
+        bench.submit(Verb::MemoryAdd(NewPassage {
+            text: text.to_owned(),
+            kind: "note".to_owned(),
+            ..NewPassage::default()
+        }))
+    };
     add("the invoice was late in spring");
     bench.serve();
     let first = bench.start("w", json!({}));

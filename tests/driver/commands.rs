@@ -1,8 +1,9 @@
 //! Commands: each is taken once and leaves the inbox, whatever its file looks like.
 
 use cairn_store_layout::{
-    command::{COMMAND_BYTES_MAX, Verb},
+    command::{COMMAND_BYTES_MAX, NewPassage, Verb},
     ids::ulid_from,
+    passage::Passage,
     view::RunStatus,
 };
 use serde_json::json;
@@ -37,7 +38,11 @@ fn a_run_is_canceled_once_and_its_request_goes_with_it() {
 #[test]
 fn a_passage_that_a_person_adds_is_kept_once_and_committed() {
     let bench = Bench::with(ASKS);
-    let add = Verb::MemoryAdd { text: "Brandt pays late.".to_owned(), kind: "note".to_owned(), entity: None };
+    let add = Verb::MemoryAdd(NewPassage {
+        text: "Brandt pays late.".to_owned(),
+        kind: "note".to_owned(),
+        ..NewPassage::default()
+    });
     bench.submit(add.clone());
     bench.serve();
     bench.submit(add);
@@ -140,4 +145,23 @@ fn what_was_refused_stays_refused() {
     bench.serve();
     assert!(!bench.path(&cairn_store_layout::paths::run(&run)).exists(), "the operator was told that it did not start");
     assert_eq!((bench.log().lines().count(), bench.inbox().len()), (1, 0));
+}
+
+#[test]
+fn a_passage_is_forgotten_once_and_what_replaces_it_must_exist() {
+    let bench = Bench::with(ASKS);
+    let note = |text: &str| NewPassage { text: text.to_owned(), kind: "note".to_owned(), ..NewPassage::default() };
+    let id = Passage::derive_id("note", None, "Brandt pays late.");
+    bench.submit(Verb::MemoryAdd(note("Brandt pays late.")));
+    bench.submit(Verb::MemoryAdd(NewPassage { supersedes: vec![id.clone()], ..note("Brandt pays in time.") }));
+    bench.submit(Verb::MemoryAdd(NewPassage { supersedes: vec!["00".to_owned()], ..note("It rains.") }));
+    bench.submit(Verb::MemoryForget { passage: id.clone(), reason: "wrong".to_owned() });
+    bench.submit(Verb::MemoryForget { passage: "00".to_owned(), reason: "wrong".to_owned() });
+    bench.serve();
+    let lines = bench.git(&["grep", "-h", "", "HEAD", "--", "memory/passages"]);
+    assert_eq!(lines.lines().count(), 3, "{lines}");
+    assert!(lines.contains(&format!("\"supersedes\":[\"{id}\"]")), "{lines}");
+    assert!(lines.contains(&format!("{{\"forgets\":\"{id}\"")), "{lines}");
+    assert_eq!(bench.log().matches("no_such_passage").count(), 2);
+    assert_eq!((bench.inbox(), bench.verified()), (vec![], vec![]));
 }

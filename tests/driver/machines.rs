@@ -1,7 +1,11 @@
 //! One kernel a store, one writer a file: locks and copies.
 
 use cairn::store::{Store, identity, lock::KernelLock};
-use cairn_store_layout::{command::Verb, paths, view::RunStatus};
+use cairn_store_layout::{
+    command::{NewPassage, Verb},
+    paths,
+    view::RunStatus,
+};
 use serde_json::json;
 
 use crate::support::Bench;
@@ -25,7 +29,11 @@ fn a_copied_store_is_another_machine_and_leaves_the_runs_and_the_log_of_the_firs
     let bench = Bench::with(ASKS);
     let run = bench.start("w", json!({}));
     bench.start("none", json!({}));
-    bench.submit(Verb::MemoryAdd { text: "Brandt pays late.".to_owned(), kind: "note".to_owned(), entity: None });
+    bench.submit(Verb::MemoryAdd(NewPassage {
+        text: "Brandt pays late.".to_owned(),
+        kind: "note".to_owned(),
+        ..NewPassage::default()
+    }));
     bench.serve();
     let copied = copy_of(&bench);
     assert_ne!(copied.machine, bench.machine);
@@ -54,7 +62,11 @@ fn what_only_the_journal_of_a_copy_knows_belongs_to_the_first_machine() {
     let base = bench.git(&["rev-parse", "HEAD"]);
     let run = bench.start("w", json!({}));
     bench.start("none", json!({}));
-    bench.submit(Verb::MemoryAdd { text: "Brandt pays late.".to_owned(), kind: "note".to_owned(), entity: None });
+    bench.submit(Verb::MemoryAdd(NewPassage {
+        text: "Brandt pays late.".to_owned(),
+        kind: "note".to_owned(),
+        ..NewPassage::default()
+    }));
     bench.serve();
     let copied = copy_of(&bench);
     copied.git(&["reset", "-q", base.trim()]);
