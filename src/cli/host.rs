@@ -111,6 +111,9 @@ impl State {
     }
 }
 
+/// The code of a refusal that no record tells of.
+const UNKNOWN: &str = "unknown";
+
 /// A command and its run, after following both.
 #[derive(Debug, Clone)]
 pub struct Followed {
@@ -345,6 +348,76 @@ pub fn taken(
     })
 }
 
+/// As [`taken`]; without a run for a command to the machine itself, which was followed unless its log says that
+/// it was refused.
+///
+/// # Errors
+/// When the history can not be read.
+pub fn became(
+    store: &Store,
+    here: &MachineId,
+    reader: &Reader,
+    run: Option<&RunId>,
+    command: &CommandId,
+) -> Result<Option<State>, Failure> {
+    if let Some(run) = run {
+        return taken(store, here, reader, run, command);
+    }
+    if store.path(&paths::command(here, command)).exists() {
+        return Ok(None);
+    }
+    Ok(Some(match logged(store, here, command) {
+        State::Refused(refusal) if refusal.code == UNKNOWN => State::Applied,
+        state => state,
+    }))
+}
+
+/// Follows a command to the machine itself: with `--wait` until it is taken, else for a glance.
+///
+/// # Errors
+/// When the kernel refused it, the wait was too long, or the kernel failed.
+pub fn follow_machine(context: &Context, reader: &Reader, command: &CommandId, wait: &Wait) -> Result<State, Failure> {
+    let store = reader.store().clone();
+    let here = context.machine(&store)?;
+    let end = Instant::now() + wait.wait.map_or(GLANCE, |limit| limit.std());
+    let state = loop {
+        if let Some(state) = became(&store, &here, reader, None, command)? {
+            break state;
+        }
+        if wait.is_set()
+            && let Some(lock) = KernelLock::try_take(store.root())?
+        {
+            log("error");
+            let (stop, _) = stop_on_signals()?;
+            serve(&store, lock, Until::Idle, &stop)?;
+            continue;
+        }
+        if lock::probe(store.root())? == KernelHealth::Down {
+            break State::Saved;
+        }
+        if Instant::now() >= end {
+            break State::Sent;
+        }
+        thread::sleep(LOOK);
+    };
+    match state {
+        State::Refused(refusal) => {
+            let stale = matches!(refusal.code.as_str(), "stale_digest" | "already_decided" | "version_conflict");
+            let (code, exit) = match refusal.code.as_str() {
+                "stale_digest" => ("stale_digest", exit::STALE),
+                "already_decided" => ("already_decided", exit::STALE),
+                _ if stale => ("stale", exit::STALE),
+                _ => ("refused", exit::REFUSED),
+            };
+            Err(Failure::new(code, exit, "the kernel did not follow the command; nothing was changed")
+                .why(refusal.message)
+                .fix("look at what is there now: cairn inbox ls, cairn mem search, cairn entity ls")
+                .details(serde_json::json!({"refusal": refusal.code})))
+        }
+        state => Ok(state),
+    }
+}
+
 /// What the machine's log says about a command that no history names.
 fn logged(store: &Store, here: &MachineId, command: &CommandId) -> State {
     let logs = fsutil::list(&store.path(&format!("log/{here}"))).unwrap_or_default();
@@ -361,7 +434,7 @@ fn logged(store: &Store, here: &MachineId, command: &CommandId) -> State {
             }
         }
     }
-    State::Refused(Refusal { code: "unknown".to_owned(), message: format!("see log/{here}/ in the store") })
+    State::Refused(Refusal { code: UNKNOWN.to_owned(), message: format!("see log/{here}/ in the store") })
 }
 
 fn addressed_elsewhere(store: &Store, here: &MachineId, command: &CommandId) -> Result<bool, Failure> {

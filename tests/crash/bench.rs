@@ -102,7 +102,7 @@ impl Bench {
     pub(crate) fn open_items(&self) -> Vec<InboxItem> {
         let mut reader = Reader::new(self.store());
         reader.refresh().expect("readable histories");
-        reader.requests().filter(|i| i.is_open()).cloned().collect()
+        reader.inbox(0)
     }
 
     pub(crate) fn status(&self, run: &RunId) -> Option<RunStatus> {

@@ -138,7 +138,7 @@ impl Life {
 
     pub(crate) fn approve(&mut self, run: &RunId) -> Lived {
         let InboxItem { run, id: gate, digest, .. } = self.open(run)?;
-        self.ask(Verb::GateApprove { run, gate, digest, reason: None }).map(drop)
+        self.ask(Verb::GateApprove { run: run.expect("a run asks"), gate, digest, reason: None }).map(drop)
     }
 
     /// Writes a file of the operator's as an editor does: in place, unsynced.

@@ -122,7 +122,13 @@ fn edit_gate(mut life: Life) -> Lived {
     let run = life.start("gated", none())?;
     let item = life.open(&run)?;
     let input = json!({"to": "ap@brandt.example", "subject": "Hello again", "body": "Other text"});
-    life.ask(Verb::GateEdit { run: item.run, gate: item.id, digest: item.digest, input, reason: None })?;
+    life.ask(Verb::GateEdit {
+        run: item.run.expect("a run asks"),
+        gate: item.id,
+        digest: item.digest,
+        input,
+        reason: None,
+    })?;
     life.approve(&run)?;
     life.answer()
 }
@@ -212,7 +218,8 @@ fn recover(mut life: Life) -> Lived {
 fn reply(life: &mut Life, run: &RunId) -> Lived {
     let item = life.open(run)?;
     let answer = json!({"ok": "yes"});
-    life.ask(Verb::AskAnswer { run: item.run, gate: item.id, digest: item.digest, answer }).map(drop)
+    life.ask(Verb::AskAnswer { run: item.run.expect("a run asks"), gate: item.id, digest: item.digest, answer })
+        .map(drop)
 }
 
 /// A day of a seed: a dozen things that people and the outside do, with kills between.

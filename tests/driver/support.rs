@@ -181,17 +181,17 @@ impl Bench {
 
     pub(crate) fn answer(&self, item: &InboxItem, answer: Value) {
         let (run, gate, digest) = (item.run.clone(), item.id.clone(), item.digest.clone());
-        self.submit(Verb::AskAnswer { run, gate, digest, answer });
+        self.submit(Verb::AskAnswer { run: run.expect("a run asks"), gate, digest, answer });
     }
 
     pub(crate) fn deny(&self, item: &InboxItem) {
         let (run, gate, digest) = (item.run.clone(), item.id.clone(), item.digest.clone());
-        self.submit(Verb::GateDeny { run, gate, digest, reason: None });
+        self.submit(Verb::GateDeny { run: run.expect("a run asks"), gate, digest, reason: None });
     }
 
     pub(crate) fn approve(&self, item: &InboxItem) {
         self.submit(Verb::GateApprove {
-            run: item.run.clone(),
+            run: item.run.clone().expect("a run asks"),
             gate: item.id.clone(),
             digest: item.digest.clone(),
             reason: None,

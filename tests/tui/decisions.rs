@@ -37,9 +37,9 @@ fn tmux_approves_by_keys_and_the_letter_goes_out() {
     assert!(letters[0].contains("To: compta@atelier-fontaine.example"), "{}", letters[0]);
 
     let signed = |body: &Body| matches!(body, Body::GateApproved(e) if e.gate == item.id && e.digest == item.digest);
-    bench.wait_for_event(&item.run, "the approval in the history", signed);
+    bench.wait_for_event(item.run.as_ref().expect("a run asks"), "the approval in the history", signed);
     // at rest again, the run is a commit that holds the approval with its digest
-    let history = cairn_store_layout::paths::run(&item.run);
+    let history = cairn_store_layout::paths::run(item.run.as_ref().expect("a run asks"));
     bench.wait("the commit", || {
         let committed = bench.git(&["show", &format!("HEAD:{history}")]);
         committed.lines().any(|l| l.contains("gate.approved") && l.contains(item.digest.as_str()))
@@ -48,7 +48,7 @@ fn tmux_approves_by_keys_and_the_letter_goes_out() {
         bench.git(&["ls-tree", "-r", "--name-only", "HEAD", "files/outbox"]).contains("compta-atelier-fontaine")
     });
     let trailers = bench.git(&["log", "-1", "--format=%(trailers)"]);
-    assert!(trailers.contains(&format!("Run: {}", item.run)), "{trailers}");
+    assert!(trailers.contains(&format!("Run: {}", item.run.as_ref().expect("a run asks"))), "{trailers}");
     assert!(trailers.contains("Workflow: invoice-chase") && trailers.contains("Status: waiting"), "{trailers}");
 
     // a second `a` on the decided row asks nothing
@@ -79,7 +79,7 @@ fn tmux_without_a_kernel_a_decision_is_saved_and_applied_later() {
     bench.wait("the letter", || bench.letters().len() == 1);
     assert!(bench.letters()[0].contains("To: faktura@hansen-marine.example"));
     let signed = |body: &Body| matches!(body, Body::GateApproved(e) if e.digest == item.digest);
-    bench.wait_for_event(&item.run, "the approval in the history", signed);
+    bench.wait_for_event(item.run.as_ref().expect("a run asks"), "the approval in the history", signed);
     bench.wait("the command is used up", || bench.commands() == 0);
 }
 
@@ -102,7 +102,7 @@ fn tmux_denies_with_a_reason_and_nothing_goes_out() {
     let screen = terminal.wait_for("the row says so", |s| cursor_line(s).contains("[denied "));
     assert!(screen.contains("by astrid: they called"), "{screen}");
     let denied = |body: &Body| matches!(body, Body::GateDenied(e) if e.digest == item.digest && e.reason.as_deref() == Some("they called"));
-    bench.wait_for_event(&item.run, "the denial in the history", denied);
+    bench.wait_for_event(item.run.as_ref().expect("a run asks"), "the denial in the history", denied);
     assert!(bench.letters().is_empty());
 }
 
@@ -151,6 +151,8 @@ fn tmux_answers_a_question_and_the_run_goes_on() {
     terminal.press(&["Enter", "Enter"]);
     terminal.wait_for("the row says so", |s| cursor_line(s).contains("[answered "));
     let answered = |body: &Body| matches!(body, Body::AskAnswered(e) if e.answer["package"] == "single day" && e.answer["start_date"] == "2027-01-11");
-    bench.wait_for_event(&item.run, "the answer in the history", answered);
-    bench.wait_for_event(&item.run, "the next gate", |body| matches!(body, Body::GateOpened(_)));
+    bench.wait_for_event(item.run.as_ref().expect("a run asks"), "the answer in the history", answered);
+    bench.wait_for_event(item.run.as_ref().expect("a run asks"), "the next gate", |body| {
+        matches!(body, Body::GateOpened(_))
+    });
 }

@@ -90,14 +90,12 @@ impl<'a> Pane<'a> {
 
 /// The heading of a request: what it is, whether it can be taken back, and what exactly is decided.
 pub(crate) fn heading(item: &InboxItem) -> String {
-    let (at, of) = item.position;
-    format!(
-        "{} {}  digest {}  run {} {at}/{of}",
-        item.id.short(),
-        stakes(item.kind),
-        item.digest.short(),
-        item.run.short()
-    )
+    let (id, digest) = (item.id.short(), item.digest.short());
+    let run = item.run.as_ref().map_or(String::new(), |run| {
+        let (at, of) = item.position;
+        format!("  run {} {at}/{of}", run.short())
+    });
+    format!("{id} {}  digest {digest}{run}", stakes(item.kind))
 }
 
 /// What a decision means, in a few words.
@@ -112,6 +110,7 @@ pub(crate) fn stakes(kind: ItemKind) -> &'static str {
         ItemKind::Ask => "ASK: the run waits for your answer",
         ItemKind::Settle => "SETTLE: nobody knows whether it happened",
         ItemKind::Decide => "DECIDE: it failed, and you say what that means",
+        ItemKind::Learn => "LEARN: memory says so from then on",
     }
 }
 
@@ -139,6 +138,12 @@ pub(crate) fn item_lines(item: &InboxItem, config: &Config, width: usize, eviden
             pane.part("NOTE", "the text holds characters you could not see; they are named as <U+....>", Tone::Warn);
         }
         effect_lines(&mut pane, item);
+    }
+    if item.learns.is_some() {
+        pane.part("LEARN", "exactly this, into memory; what it says was not checked", Tone::Plain);
+        for l in item.text().lines() {
+            pane.signed('+', l, Tone::Added);
+        }
     }
     if let Some(ask) = &item.ask {
         pane.part("ASKS", &ask.prompt, Tone::Plain);

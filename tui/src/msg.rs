@@ -100,8 +100,8 @@ pub enum Msg {
 pub enum Intent {
     /// Let the effect of this digest happen.
     Approve {
-        /// The run.
-        run: RunId,
+        /// The run; absent for a proposal to memory.
+        run: Option<RunId>,
         /// The request.
         gate: GateId,
         /// The digest that was on the screen.
@@ -111,8 +111,8 @@ pub enum Intent {
     },
     /// Do not let it happen.
     Deny {
-        /// The run.
-        run: RunId,
+        /// The run; absent for a proposal to memory.
+        run: Option<RunId>,
         /// The request.
         gate: GateId,
         /// The digest that was on the screen.

@@ -39,7 +39,7 @@ impl Answer {
         let item = reader.resolve_request(&self.id)?;
         let short = item.id.short().to_owned();
         still_open(&item, &context.screen)?;
-        let Some(ask) = &item.ask else {
+        let (Some(ask), Some(run)) = (&item.ask, item.run.clone()) else {
             let message = format!("{short} is an approval, not a question");
             return Err(Failure::usage(message).fix(format!("cairn inbox show {short}, then approve, deny or edit it")));
         };
@@ -64,25 +64,25 @@ impl Answer {
             Failure::usage(format!("the answer to {short} does not fit: {}", wrong.join("; ")))
                 .fix(format!("cairn inbox show {short} lists its fields; give each with --set NAME=VALUE"))
         })?;
-        let owner = reader.view(&item.run)?.map_or_else(|| context.machine(reader.store()), |v| Ok(v.machine))?;
+        let owner = reader.view(&run)?.map_or_else(|| context.machine(reader.store()), |v| Ok(v.machine))?;
         let verb = Verb::AskAnswer {
-            run: item.run.clone(),
+            run: run.clone(),
             gate: item.id.clone(),
             digest: item.digest.clone(),
             answer: answer.clone(),
         };
         let command = inbox::submit(reader.store(), &owner, verb, &context.by())?;
-        let sent = host::follow(context, &mut reader, &item.run, &command, &self.wait)?;
+        let sent = host::follow(context, &mut reader, &run, &command, &self.wait)?;
         let status = sent.item.as_ref().map(|i| i.status.word());
         let screen = &mut context.screen;
         screen.document(&json!({
-            "schema": "cairn.decision/1", "id": item.id, "run": item.run, "step": item.step, "digest": item.digest,
+            "schema": "cairn.decision/1", "id": item.id, "run": run, "step": item.step, "digest": item.digest,
             "decision": "answer", "answer": answer, "command": command, "state": sent.state.word(), "status": status,
             "commit": sent.item.as_ref().and_then(|i| i.commit.clone()),
         }));
         screen.say(format!("answered {short}: {}", sent.state.words()));
         if let (true, Some(status)) = (self.wait.is_set(), status) {
-            screen.say(format!("run {} of {}: {status}", item.run.short(), item.workflow));
+            screen.say(format!("run {} of {}: {status}", run.short(), item.workflow));
         }
         Ok(if self.wait.is_set() { sent.exit() } else { exit::OK })
     }

@@ -113,24 +113,24 @@ fn one(
 ) -> Result<Done, Failure> {
     let item = reader.resolve_request(id)?;
     still_open(&item, &context.screen)?;
-    if !matches!(item.kind, ItemKind::Gate(_)) {
+    if !matches!(item.kind, ItemKind::Gate(_) | ItemKind::Learn) {
         let message = format!("{} is a question, not an approval", item.id.short());
         return Err(Failure::usage(message).fix(format!("cairn inbox answer {}", item.id.short())));
     }
     let digest = agreed(context, decision, choice, confirm, &item)?;
-    let (run, gate, reason) =
-        (item.run.clone(), item.id.clone(), choice.reason.clone().filter(|r| !r.trim().is_empty()));
+    let (gate, reason) = (item.id.clone(), choice.reason.clone().filter(|r| !r.trim().is_empty()));
+    let Some(run) = item.run.clone() else { return proposal(context, reader, decision, choice, &item, digest) };
     let verb = match decision {
-        Decision::Approve => Verb::GateApprove { run, gate, digest, reason },
-        Decision::Deny => Verb::GateDeny { run, gate, digest, reason },
+        Decision::Approve => Verb::GateApprove { run: run.clone(), gate, digest, reason },
+        Decision::Deny => Verb::GateDeny { run: run.clone(), gate, digest, reason },
     };
-    let owner = reader.view(&item.run)?.map(|v| v.machine);
+    let owner = reader.view(&run)?.map(|v| v.machine);
     let owner = match owner {
         Some(owner) => owner,
         None => context.machine(reader.store())?,
     };
     let command = inbox::submit(reader.store(), &owner, verb, &context.by())?;
-    let sent = host::follow(context, reader, &item.run, &command, &choice.wait)?;
+    let sent = host::follow(context, reader, &run, &command, &choice.wait)?;
     let status = sent.item.as_ref().map(|i| i.status.word());
     let commit = sent.item.as_ref().and_then(|i| i.commit.clone());
     context.screen.say(format!(
@@ -145,14 +145,41 @@ fn one(
         && let (Some(status), Some(i)) = (status, &sent.item)
     {
         let note = if i.note.is_empty() { String::new() } else { format!(", {}", i.note) };
-        context.screen.say(format!("run {} of {}: {status}{note}", item.run.short(), item.workflow));
+        context.screen.say(format!("run {} of {}: {status}{note}", run.short(), item.workflow));
     }
     Ok(Done {
         value: json!({
-            "id": item.id, "run": item.run, "step": item.step, "digest": item.digest, "decision": decision.verb(),
+            "id": item.id, "run": run, "step": item.step, "digest": item.digest, "decision": decision.verb(),
             "command": command, "state": sent.state.word(), "status": status, "commit": commit,
         }),
         exit: if choice.wait.is_set() { sent.exit() } else { exit::OK },
+    })
+}
+
+/// Decides about a proposal to memory, for which no run waits.
+fn proposal(
+    context: &mut Context,
+    reader: &Reader,
+    decision: Decision,
+    choice: &Choice,
+    item: &InboxItem,
+    digest: Digest,
+) -> Result<Done, Failure> {
+    let (id, reason) = (item.id.clone(), choice.reason.clone().filter(|r| !r.trim().is_empty()));
+    let verb = match decision {
+        Decision::Approve => Verb::ProposalAccept { proposal: id, digest, reason },
+        Decision::Deny => Verb::ProposalReject { proposal: id, digest, reason },
+    };
+    let here = context.machine(reader.store())?;
+    let command = inbox::submit(reader.store(), &here, verb, &context.by())?;
+    let state = host::follow_machine(context, reader, &command, &choice.wait)?;
+    let (word, short) = (decision.past(), item.id.short());
+    context.screen.say(format!("{word} {short} ({} {}): {}", item.kind.word(), item.summary, state.words()));
+    Ok(Done {
+        value: json!({
+            "id": item.id, "digest": item.digest, "decision": decision.verb(), "command": command, "state": state.word(),
+        }),
+        exit: exit::OK,
     })
 }
 
@@ -169,7 +196,7 @@ fn agreed(
     let guarded = decision == Decision::Approve && item.level() >= 3;
     let needs_confirm = || {
         Failure::usage(format!("{short} is level 3: it needs your confirmation by name"))
-            .why("it changes a rule, or its text holds characters that can not be seen")
+            .why("it changes a rule or what every later run is told, or its text holds characters that can not be seen")
             .fix(format!("cairn inbox show {short}, then add --confirm {short}"))
     };
     if let Some(given) = &choice.digest {

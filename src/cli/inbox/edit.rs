@@ -43,6 +43,7 @@ impl Edit {
         let item = reader.resolve_request(&self.id)?;
         still_open(&item, &context.screen)?;
         let (effect, before) = editable(&item)?;
+        let run = effect.run.clone();
         let shown = to_text(before);
         let text = match &self.file {
             Some(file) => read_text(file)?,
@@ -68,19 +69,19 @@ impl Edit {
                 .fix(format!("keep the form of the text that {cairn} inbox show {short} prints"))
         })?;
         let digest = edited(&effect, &input).digest();
-        let owner = reader.view(&item.run)?.map_or_else(|| context.machine(reader.store()), |v| Ok(v.machine))?;
+        let owner = reader.view(&run)?.map_or_else(|| context.machine(reader.store()), |v| Ok(v.machine))?;
         let verb = Verb::GateEdit {
-            run: item.run.clone(),
+            run: run.clone(),
             gate: item.id.clone(),
             digest: item.digest.clone(),
             input: input.clone(),
             reason: self.reason.clone(),
         };
         let command = inbox::submit(reader.store(), &owner, verb, &context.by())?;
-        let sent = host::follow(context, &mut reader, &item.run, &command, &self.wait)?;
+        let sent = host::follow(context, &mut reader, &run, &command, &self.wait)?;
         let screen = &mut context.screen;
         screen.document(&json!({
-            "schema": "cairn.edit/1", "id": item.id, "run": item.run, "before": item.digest, "digest": digest,
+            "schema": "cairn.edit/1", "id": item.id, "run": run, "before": item.digest, "digest": digest,
             "command": command, "state": sent.state.word(),
         }));
         screen.say(format!("edited {short}: {}", sent.state.words()));
@@ -101,7 +102,11 @@ fn editable(item: &InboxItem) -> Result<(EffectContent, &Value), Failure> {
     input.ok_or_else(|| {
         let short = item.id.short();
         let failure = Failure::usage(format!("{short} has no text that can be edited"));
-        if item.ask.is_some() {
+        if item.learns.is_some() {
+            failure.fix(format!(
+                "cairn inbox deny {short} -m WHY, then say what is right: cairn mem add, cairn entity set"
+            ))
+        } else if item.ask.is_some() {
             failure.fix(format!("cairn inbox answer {short}"))
         } else {
             failure.fix(format!("cairn inbox deny {short} -m WHY, and change the workflow"))

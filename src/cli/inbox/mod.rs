@@ -56,9 +56,10 @@ pub(super) const HEAD: [&str; 6] = ["ID", "CLASS", "WORKFLOW", "STEP", "EXPIRES"
 
 /// One request as a line of a table.
 pub(super) fn row(item: &InboxItem, screen: &Screen) -> Vec<String> {
+    let step = item.step.as_ref().map_or("-".to_owned(), ToString::to_string);
     let step = match &item.iteration {
-        Some(iteration) => format!("{} [{iteration}]", item.step),
-        None => item.step.to_string(),
+        Some(iteration) => format!("{step} [{iteration}]"),
+        None => step,
     };
     let expires = item.expires.map_or("-".to_owned(), |at| screen.time(at));
     let summary = match &item.state {

@@ -36,6 +36,14 @@ impl Show {
                         &item.digest.as_str()[..12]
                     )
                 }
+                ItemKind::Learn => {
+                    let confirm = if item.level() >= 3 { format!(" --confirm {id}") } else { String::new() };
+                    format!(
+                        "\naccept   {cairn} inbox approve {id} --digest {}{confirm}\n\
+                         reject   {cairn} inbox deny {id} -m WHY",
+                        &item.digest.as_str()[..12]
+                    )
+                }
                 ItemKind::Ask | ItemKind::Settle | ItemKind::Decide => {
                     format!("\nanswer   {cairn} inbox answer {id} {}", example(&item))
                 }
@@ -50,12 +58,10 @@ pub(super) fn show(screen: &mut Screen, item: &InboxItem) {
     screen.heading(&format!("{} {}: {}", item.id.short(), item.kind.word(), item.summary));
     let iteration = item.iteration.as_deref().map_or(String::new(), |i| format!(" [{i}]"));
     let (position, of) = item.position;
-    screen.say(format!(
-        "asked by  {} run {}, step {}{iteration} ({position} of {of})",
-        item.workflow,
-        item.run.short(),
-        item.step
-    ));
+    if let (Some(run), Some(step)) = (&item.run, &item.step) {
+        let (workflow, run) = (&item.workflow, run.short());
+        screen.say(format!("asked by  {workflow} run {run}, step {step}{iteration} ({position} of {of})"));
+    }
     screen.say(format!("opened    {}", screen.time_full(item.opened)));
     if let Some(at) = item.expires {
         screen.say(format!("expires   {} (unanswered never means yes)", screen.time_full(at)));
@@ -76,6 +82,13 @@ pub(super) fn show(screen: &mut Screen, item: &InboxItem) {
             screen.quote(&super::edit::diff(&before, &item.text()));
         }
     }
+    if item.learns.is_some() {
+        screen.say(format!("does      learns it (level {}); no run waits for it", item.level()));
+        screen.say(format!("digest    {}", item.digest));
+        screen.say("");
+        screen.heading("EXACTLY THIS WOULD BE LEARNED");
+        screen.quote(&item.text());
+    }
     if let Some(ask) = &item.ask {
         if item.effect.is_none() {
             screen.say(format!("digest    {}", item.digest));
@@ -87,7 +100,7 @@ pub(super) fn show(screen: &mut Screen, item: &InboxItem) {
     }
     if let Some(why) = &item.why {
         screen.say("");
-        screen.heading("WHY (the workflow's words)");
+        screen.heading(if item.learns.is_some() { "WHY (who proposes it says)" } else { "WHY (the workflow's words)" });
         screen.quote(why);
     }
     if let Some(evidence) = &item.evidence {

@@ -58,7 +58,7 @@ pub(super) enum Ask {
 #[derive(Debug, Clone)]
 pub(super) struct Sent {
     pub(super) command: CommandId,
-    pub(super) run: RunId,
+    pub(super) run: Option<RunId>,
     pub(super) gate: Option<GateId>,
 }
 
@@ -210,7 +210,7 @@ impl Feed {
         let Ok(Some(here)) = identity::known(&store) else { return true };
         let mut left = Vec::new();
         for sent in std::mem::take(&mut self.sent) {
-            match host::taken(&store, &here, &self.reader, &sent.run, &sent.command) {
+            match host::became(&store, &here, &self.reader, sent.run.as_ref(), &sent.command) {
                 Ok(Some(State::Refused(refusal))) => {
                     let text = format!("REFUSED: {}", refusal.message);
                     if !self.mailbox.send(Msg::Outcome { gate: sent.gate, ok: false, text }) {
@@ -258,7 +258,7 @@ fn watch(root: &Path, sender: Sender<Ask>) -> Option<notify::RecommendedWatcher>
         }
     };
     let mut watcher = notify::recommended_watcher(report).ok()?;
-    for folder in ["runs", "inbox", "log", "workflows", "agents", "connectors"] {
+    for folder in ["runs", "inbox", "log", "memory/proposals", "workflows", "agents", "connectors"] {
         let _ = watcher.watch(&root.join(folder), RecursiveMode::Recursive);
     }
     Some(watcher)

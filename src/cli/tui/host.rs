@@ -36,16 +36,16 @@ impl StoreHost {
         }
     }
 
-    /// Puts a command into the inbox of the machine that owns the run.
-    fn submit(&self, run: &RunId, gate: Option<GateId>, verb: Verb, done: &str) -> Msg {
-        match self.try_submit(run, verb) {
+    /// Puts a command into the inbox of the machine that owns the run, else of this one.
+    fn submit(&self, run: Option<RunId>, gate: Option<GateId>, verb: Verb, done: &str) -> Msg {
+        match self.try_submit(run.as_ref(), verb) {
             Ok((command, state)) => {
                 let text = match &state {
                     State::Sent => format!("{done}: sent"),
                     state => format!("{done}: {}", state.words()),
                 };
                 if state != State::Elsewhere {
-                    self.ask(Ask::Follow(feed::Sent { command, run: run.clone(), gate: gate.clone() }));
+                    self.ask(Ask::Follow(feed::Sent { command, run, gate: gate.clone() }));
                 }
                 Msg::Outcome { gate, ok: true, text }
             }
@@ -56,9 +56,10 @@ impl StoreHost {
         }
     }
 
-    fn try_submit(&self, run: &RunId, verb: Verb) -> Result<(CommandId, State), Failure> {
+    fn try_submit(&self, run: Option<&RunId>, verb: Verb) -> Result<(CommandId, State), Failure> {
         let here = identity::ensure(&self.store)?;
-        let view = Reader::new(self.store.clone()).view(run)?;
+        let reader = Reader::new(self.store.clone());
+        let view = run.map_or(Ok(None), |run| reader.view(run))?;
         let owner = view.map_or_else(|| Ok(here.clone()), |view| identity::addressee(&self.store, &view.machine))?;
         let command = inbox::submit(&self.store, &owner, verb, &self.by)?;
         let state = match lock::probe(self.store.root())? {
@@ -86,27 +87,34 @@ impl Host for StoreHost {
         let message = match intent {
             Intent::Approve { run, gate, digest, reason } => {
                 let done = format!("approved {}", gate.short());
-                let verb = Verb::GateApprove { run: run.clone(), gate: gate.clone(), digest, reason };
-                self.submit(&run, Some(gate), verb, &done)
+                let verb = match run.clone() {
+                    Some(run) => Verb::GateApprove { run, gate: gate.clone(), digest, reason },
+                    None => Verb::ProposalAccept { proposal: gate.clone(), digest, reason },
+                };
+                self.submit(run, Some(gate), verb, &done)
             }
             Intent::Deny { run, gate, digest, reason } => {
                 let done = format!("denied {}", gate.short());
-                let verb = Verb::GateDeny { run: run.clone(), gate: gate.clone(), digest, reason };
-                self.submit(&run, Some(gate), verb, &done)
+                let verb = match run.clone() {
+                    Some(run) => Verb::GateDeny { run, gate: gate.clone(), digest, reason },
+                    None => Verb::ProposalReject { proposal: gate.clone(), digest, reason },
+                };
+                self.submit(run, Some(gate), verb, &done)
             }
             Intent::Edit { run, gate, digest, input, reason } => {
                 let done = format!("edited {}", gate.short());
                 let verb = Verb::GateEdit { run: run.clone(), gate: gate.clone(), digest, input, reason };
-                self.submit(&run, Some(gate), verb, &done)
+                self.submit(Some(run), Some(gate), verb, &done)
             }
             Intent::Answer { run, gate, digest, answer } => {
                 let done = format!("answered {}", gate.short());
                 let verb = Verb::AskAnswer { run: run.clone(), gate: gate.clone(), digest, answer };
-                self.submit(&run, Some(gate), verb, &done)
+                self.submit(Some(run), Some(gate), verb, &done)
             }
             Intent::Cancel { run } => {
                 let done = format!("cancel of run {}", run.short());
-                self.submit(&run, None, Verb::RunCancel { run: run.clone(), reason: None, undo: false }, &done)
+                let verb = Verb::RunCancel { run: run.clone(), reason: None, undo: false };
+                self.submit(Some(run), None, verb, &done)
             }
             Intent::OpenRun(run) => {
                 self.ask(Ask::Open(Some(run)));

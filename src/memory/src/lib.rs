@@ -45,7 +45,7 @@ mod words;
 pub use embed::{EmbedError, Embedder, LocalEmbedder};
 pub use error::{MemoryError, Result};
 pub use memory::{Memory, Settings, Stats};
-pub use proposals::Proposed;
+pub use proposals::{Proposals, Proposed};
 pub use query::{Hit, LIMIT_MAX, Query, Recalled, Why};
 
 /// Lines for the store's `.gitignore`: files of the vector tables that are disposable, and would

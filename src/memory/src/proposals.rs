@@ -27,9 +27,9 @@ pub struct Proposed {
     pub decided: Option<Decided>,
 }
 
-/// All proposals that are known.
+/// All proposals that are known. Reads only what it has not read yet.
 #[derive(Debug, Default)]
-pub(crate) struct Proposals {
+pub struct Proposals {
     tail: Tail,
     made: BTreeMap<GateId, Proposal>,
     decided: BTreeMap<GateId, Decided>,
@@ -56,7 +56,11 @@ impl Proposals {
         self.fresh.push(line);
     }
 
-    fn look(&mut self, root: &Path) -> Result<()> {
+    /// Reads what the files below `root` have gained since the last look.
+    ///
+    /// # Errors
+    /// When they can not be read.
+    pub fn look(&mut self, root: &Path) -> Result<()> {
         let mut tail = std::mem::take(&mut self.tail);
         let anew = |to: &mut Self| {
             to.made.clear();
@@ -91,6 +95,15 @@ impl Proposals {
         }
     }
 
+    /// The oldest first: those that wait, or every one.
+    #[must_use]
+    pub fn list(&self, decided_too: bool) -> Vec<Proposed> {
+        let all = self.made.keys().filter_map(|id| self.get(id));
+        let mut listed: Vec<Proposed> = all.filter(|p| decided_too || p.decided.is_none()).collect();
+        listed.sort_by(|a, b| a.proposal.at.cmp(&b.proposal.at).then_with(|| a.proposal.id.cmp(&b.proposal.id)));
+        listed
+    }
+
     fn get(&self, id: &GateId) -> Option<Proposed> {
         let proposal = self.made.get(id)?.clone();
         Some(Proposed { proposal, decided: self.decided.get(id).cloned() })
@@ -111,11 +124,7 @@ impl Memory {
     /// # Errors
     /// As [`Memory::proposal`].
     pub fn list_proposals(&self, decided_too: bool) -> Result<Vec<Proposed>> {
-        let proposals = self.proposals()?;
-        let all = proposals.made.keys().filter_map(|id| proposals.get(id));
-        let mut listed: Vec<Proposed> = all.filter(|p| decided_too || p.decided.is_none()).collect();
-        listed.sort_by(|a, b| a.proposal.at.cmp(&b.proposal.at).then_with(|| a.proposal.id.cmp(&b.proposal.id)));
-        Ok(listed)
+        Ok(self.proposals()?.list(decided_too))
     }
 
     pub(crate) fn unreadable_proposals(&self) -> Result<usize> {

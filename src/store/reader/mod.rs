@@ -11,7 +11,9 @@ mod resolve;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
+use std::{borrow::Cow, collections::BTreeMap};
+
+use cairn_memory::Proposals;
 
 use cairn_store_layout::{
     MachineId, RunId,
@@ -43,6 +45,7 @@ pub struct Reader {
     days: BTreeMap<String, days::Day>,
     commits: commits::Commits,
     unreadable: Vec<String>,
+    proposals: Proposals,
 }
 
 /// What the caller of [`Reader::snapshot`] knows and histories do not.
@@ -60,7 +63,13 @@ impl Reader {
     /// A reader of `store` that has read nothing yet.
     #[must_use]
     pub fn new(store: Store) -> Self {
-        Self { store, days: BTreeMap::new(), commits: commits::Commits::default(), unreadable: Vec::new() }
+        Self {
+            store,
+            days: BTreeMap::new(),
+            commits: commits::Commits::default(),
+            unreadable: Vec::new(),
+            proposals: Proposals::default(),
+        }
     }
 
     /// The store.
@@ -84,7 +93,15 @@ impl Reader {
         }
         self.days = days;
         self.unreadable = unreadable.iter().map(ToString::to_string).collect();
+        self.look_at_proposals();
         self.commits.update(&root)
+    }
+
+    /// What keeps proposals from being read keeps nothing else from being shown.
+    fn look_at_proposals(&mut self) {
+        if let Err(error) = self.proposals.look(self.store.root()) {
+            self.unreadable.push(error.to_string());
+        }
     }
 
     /// Like [`Reader::refresh`], but of the newest days only, so many that they hold `runs` runs: what a
@@ -106,6 +123,7 @@ impl Reader {
             }
         }
         self.unreadable = unreadable.iter().map(ToString::to_string).collect();
+        self.look_at_proposals();
         Ok(())
     }
 
@@ -115,16 +133,20 @@ impl Reader {
         entries.map(|e| RunItem { commit: self.commits.of(&e.item.run), ..e.item.clone() })
     }
 
-    /// Open requests and the latest decided ones of every run, as of the last [`Reader::refresh`].
-    pub fn requests(&self) -> impl Iterator<Item = &InboxItem> {
-        self.days.values().flat_map(|day| day.entries.values()).flat_map(|e| &e.requests)
+    /// Open requests and the latest decided ones of every run, and all proposals to memory, as of the last
+    /// [`Reader::refresh`].
+    pub fn requests(&self) -> impl Iterator<Item = Cow<'_, InboxItem>> {
+        let of_runs = self.days.values().flat_map(|day| day.entries.values()).flat_map(|e| &e.requests);
+        let proposed = self.proposals.list(true);
+        let of_memory = proposed.into_iter().map(|p| InboxItem::of_proposal(&p.proposal, p.decided.as_ref()));
+        of_runs.map(Cow::Borrowed).chain(of_memory.map(Cow::Owned))
     }
 
     /// Requests as the Inbox lists them: open ones by age, then at most `decided` decided ones, the
     /// latest first.
     #[must_use]
     pub fn inbox(&self, decided: usize) -> Vec<InboxItem> {
-        let (mut open, mut over): (Vec<_>, Vec<_>) = self.requests().cloned().partition(InboxItem::is_open);
+        let (mut open, mut over): (Vec<_>, Vec<_>) = self.requests().map(Cow::into_owned).partition(InboxItem::is_open);
         // stable: those that opened together stay in the order of their history
         open.sort_by_key(|item| item.opened);
         over.sort_by(|a, b| (decided_at(b), &b.id).cmp(&(decided_at(a), &a.id)));

@@ -1,5 +1,7 @@
 //! From what a person types to the one id that it names.
 
+use std::borrow::Cow;
+
 use cairn_store_layout::{RunId, ids::names, view::InboxItem};
 
 use super::Reader;
@@ -64,10 +66,9 @@ impl Reader {
     /// When none or several are named so.
     pub fn resolve_request(&mut self, text: &str) -> Result<InboxItem, Unresolved> {
         self.refresh()?;
-        let named: Vec<&InboxItem> = self.requests().filter(|r| names(r.id.as_str(), text)).collect();
-        let open: Vec<&InboxItem> = named.iter().copied().filter(|r| r.is_open()).collect();
-        let found = if open.is_empty() { named } else { open };
-        one("request", text, found.into_iter().cloned().collect(), |r| r.id.to_string())
+        let named = self.requests().filter(|r| names(r.id.as_str(), text)).map(Cow::into_owned);
+        let (open, over): (Vec<InboxItem>, Vec<_>) = named.partition(InboxItem::is_open);
+        one("request", text, if open.is_empty() { over } else { open }, |r| r.id.to_string())
     }
 }
 

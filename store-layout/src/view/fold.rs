@@ -286,9 +286,9 @@ impl RunView {
         let index = self.steps.iter().position(|s| s.id == *step).unwrap_or(0);
         let mut item = InboxItem {
             id: GateId::derive(&self.run, step, None, 0),
-            run: self.run.clone(),
+            run: Some(self.run.clone()),
             workflow: self.workflow.clone(),
-            step: step.clone(),
+            step: Some(step.clone()),
             iteration: event.iteration.clone(),
             position: (u32::try_from(index + 1).unwrap_or(u32::MAX), count(self.steps.iter())),
             kind: ItemKind::Ask,
@@ -298,6 +298,7 @@ impl RunView {
             evidence: None,
             effect: None,
             proposed: None,
+            learns: None,
             ask: None,
             opened: event.at,
             expires: None,

@@ -4,7 +4,9 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::{Digest, GateId, RunId, StepId, definition::Field, event::GateClass, payload::EffectContent};
+use crate::{
+    Digest, GateId, RunId, StepId, definition::Field, event::GateClass, payload::EffectContent, proposal::Proposed,
+};
 
 /// What is asked of the operator.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -16,6 +18,8 @@ pub enum ItemKind {
     Settle,
     /// It failed: what does that mean for the run?
     Decide,
+    /// May memory learn this?
+    Learn,
     /// May this effect happen?
     #[serde(untagged)]
     Gate(GateClass),
@@ -30,6 +34,7 @@ impl ItemKind {
             Self::Ask => "ASK",
             Self::Settle => "SETTLE",
             Self::Decide => "DECIDE",
+            Self::Learn => "LEARN",
         }
     }
 }
@@ -89,12 +94,12 @@ pub struct Ask {
 pub struct InboxItem {
     /// Names the request.
     pub id: GateId,
-    /// The run that asks.
-    pub run: RunId,
+    /// The run that asks; absent for a proposal to memory, which belongs to none.
+    pub run: Option<RunId>,
     /// Its workflow.
     pub workflow: String,
     /// The step that asks.
-    pub step: StepId,
+    pub step: Option<StepId>,
     /// The iteration that asks.
     pub iteration: Option<String>,
     /// Which step of how many it is, counted from 1.
@@ -113,6 +118,9 @@ pub struct InboxItem {
     pub effect: Option<EffectContent>,
     /// The effect as first proposed, when it was edited since.
     pub proposed: Option<EffectContent>,
+    /// What memory would learn, for a proposal.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub learns: Option<Box<Proposed>>,
     /// The form, for an ask.
     pub ask: Option<Ask>,
     /// When it was opened.
@@ -139,14 +147,19 @@ impl InboxItem {
         let base = match self.kind {
             ItemKind::Gate(class) => class.level(),
             ItemKind::Ask | ItemKind::Settle | ItemKind::Decide => 1,
+            ItemKind::Learn => self.learns.as_deref().map_or(1, super::learns::level),
         };
-        let hidden = self.effect.as_ref().and_then(|e| e.request.input()).is_some_and(hides);
+        let input = self.effect.as_ref().and_then(|e| e.request.input());
+        let hidden = input.is_some_and(hides) || self.learns.is_some() && crate::text::has_hidden(&self.text());
         if hidden { 3 } else { base }
     }
 
-    /// The text of the effect as a person reads and edits it.
+    /// The text of the effect as a person reads and edits it; for a proposal, of what would be learned.
     #[must_use]
     pub fn text(&self) -> String {
+        if let Some(learns) = &self.learns {
+            return super::learns::text(learns);
+        }
         self.effect.as_ref().map(EffectContent::text).unwrap_or_default()
     }
 }

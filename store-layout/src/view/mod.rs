@@ -8,6 +8,7 @@ mod effects;
 mod fold;
 mod fold_slot;
 mod inbox;
+mod learns;
 mod run;
 mod snapshot;
 mod undo;

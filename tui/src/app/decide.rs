@@ -28,6 +28,9 @@ impl App {
                         "{} cannot be shown as it would go out: x denies it, cairn verify says what is damaged",
                         item.id.short()
                     )),
+                    Action::Edit if item.learns.is_some() => {
+                        Some("a proposal can not be edited; reject it and add what is right".to_owned())
+                    }
                     Action::Edit if editable(item).is_none() => {
                         Some("a command line can not be edited here; deny it and change the workflow".to_owned())
                     }
@@ -198,6 +201,8 @@ impl App {
                 self.sent.insert(target.gate.clone(), Sent::new("edit"));
                 intents.push(Intent::DropDraft { gate: target.gate.clone(), digest: target.digest.clone() });
                 let Target { run, gate, digest } = target;
+                // only what a run asks for has a text to edit
+                let Some(run) = run else { return };
                 intents.push(Intent::Edit { run, gate, digest, input: after, reason: None });
             }
             Purpose::Cancel(run) => intents.push(Intent::Cancel { run }),
@@ -237,7 +242,10 @@ fn approve_intent(target: Target) -> Intent {
 /// The views come from the store, which checks this too; but here is the last place where a text and a
 /// digest that do not belong together can be told from each other before a person says yes.
 fn shown_is_signed(item: &InboxItem) -> bool {
-    item.effect.as_ref().is_some_and(|effect| effect.digest() == item.digest)
+    match &item.learns {
+        Some(learns) => learns.digest() == item.digest,
+        None => item.effect.as_ref().is_some_and(|effect| effect.digest() == item.digest),
+    }
 }
 
 fn editable(item: &InboxItem) -> Option<&serde_json::Value> {

@@ -244,7 +244,7 @@ impl App {
     /// The run under the cursor, or the one that is open.
     pub(crate) fn selected_run(&self) -> Option<&RunId> {
         match self.screen {
-            Screen::Inbox => self.selected().map(|i| &i.run),
+            Screen::Inbox => self.selected().and_then(|i| i.run.as_ref()),
             Screen::Runs => self.runs.cursor(),
             Screen::Run => self.run.as_ref().map(|r| &r.detail.view.run).or(self.run_wanted.as_ref()),
             Screen::Workflows => self.started_last(),

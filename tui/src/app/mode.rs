@@ -6,7 +6,8 @@ use serde_json::Value;
 /// A request with the digest that was on the screen when a key was aimed at it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Target {
-    pub(crate) run: RunId,
+    /// Absent for a proposal.
+    pub(crate) run: Option<RunId>,
     pub(crate) gate: GateId,
     pub(crate) digest: Digest,
 }

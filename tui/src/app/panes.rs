@@ -104,7 +104,7 @@ impl App {
 
     pub(super) fn request_of_run(&self) -> Option<&InboxItem> {
         let run = self.run.as_ref()?;
-        let mut open = self.items.values().filter(|i| i.run == run.detail.view.run && i.is_open());
+        let mut open = self.items.values().filter(|i| i.run.as_ref() == Some(&run.detail.view.run) && i.is_open());
         let here = run.rows.cursor().and_then(|row| match row {
             super::RunRow::Step(s) | super::RunRow::Slot(s, _) | super::RunRow::Attempt(s, _, _) => Some(s),
             _ => None,
@@ -114,7 +114,7 @@ impl App {
                 Some(super::RunRow::Slot(_, key)) => Some(key),
                 _ => None,
             };
-            Some(&i.step) == here && (slot.is_none() || i.iteration.as_ref() == slot)
+            i.step.as_ref() == here && (slot.is_none() || i.iteration.as_ref() == slot)
         };
         open.clone().find(exact).or_else(|| open.next())
     }
@@ -211,7 +211,7 @@ impl App {
                     .snapshot
                     .iter()
                     .flat_map(|s| &s.inbox)
-                    .filter(|i| i.run == item.run && i.is_open())
+                    .filter(|i| i.run.as_ref() == Some(&item.run) && i.is_open())
                     .map(|i| format!("{} {} {}", i.id.short(), i.kind.word(), i.summary))
                     .collect();
                 run_lines::run(&mut pane, item, &waits, &self.config);

@@ -3,7 +3,11 @@
 use cairn_store_layout::definition::{Field, fill};
 use serde_json::{Map, Value};
 
-use super::{App, Confirm, Form, Mode, Proof, REASONS, Screen, mode::Purpose, views::Sent};
+use super::{
+    App, Confirm, Form, Mode, Proof, REASONS, Screen,
+    mode::{Purpose, Target},
+    views::Sent,
+};
 use crate::{
     Intent, Key, Millis,
     keymap::{self, Action, Binding},
@@ -44,8 +48,8 @@ impl App {
         if let Some(item) = self.selected() {
             entries.push(("id", item.id.to_string()));
             entries.push(("command", format!("cairn inbox show {}", item.id.short())));
-            entries.push(("run", item.run.to_string()));
-            if item.effect.is_some() {
+            entries.extend(item.run.as_ref().map(|run| ("run", run.to_string())));
+            if item.effect.is_some() || item.learns.is_some() {
                 entries.push(("text", item.text()));
             }
         } else if let (Screen::Workflows, Some(row)) = (self.screen, self.workflows.cursor()) {
@@ -237,9 +241,10 @@ impl App {
             Key::Enter if form.at < last => form.at += 1,
             Key::Enter => match filled(&form) {
                 Ok(answer) => {
-                    let target = form.target;
-                    self.sent.insert(target.gate.clone(), Sent::new("answer"));
-                    intents.push(Intent::Answer { run: target.run, gate: target.gate, digest: target.digest, answer });
+                    let Target { run, gate, digest } = form.target;
+                    self.sent.insert(gate.clone(), Sent::new("answer"));
+                    // only a run asks a question
+                    intents.extend(run.map(|run| Intent::Answer { run, gate, digest, answer }));
                     return;
                 }
                 Err((at, why)) => {

@@ -3,9 +3,9 @@
 use cairn_store_layout::{
     Digest,
     payload::from_text,
-    view::{Ask, ItemKind, ItemState, decide_form, settle_form},
+    view::{Ask, InboxItem, ItemKind, ItemState, decide_form, settle_form},
 };
-use cairn_tui::{Edited, Intent, Key, Msg, samples};
+use cairn_tui::{Config, Edited, Intent, Key, Msg, samples};
 
 use crate::helpers::{Desk, item};
 
@@ -420,4 +420,35 @@ fn a_long_difference_can_be_read_before_it_is_saved() {
     assert!(desk.screen().contains("+ Ada Marsh"), "{}", desk.screen());
     let intents = desk.key(Key::Char(digit), 400);
     assert!(matches!(&intents[..], [Intent::DropDraft { .. }, Intent::Edit { .. }]), "{intents:?}");
+}
+
+/// A proposal to memory, as the store gives it.
+fn proposal(proposed: serde_json::Value) -> InboxItem {
+    let proposed = serde_json::from_value(proposed).expect("a proposal");
+    let source = cairn_store_layout::passage::Source::Person { person: "jo".to_owned() };
+    let proposal =
+        cairn_store_layout::proposal::Proposal::new(samples::noon(), source, proposed, "their mail".to_owned(), None);
+    InboxItem::of_proposal(&proposal, None)
+}
+
+#[test]
+fn a_proposal_is_accepted_and_rejected_like_a_request_but_without_a_run() {
+    let fact = proposal(serde_json::json!({
+        "proposes": "entity", "id": "0", "entity": "client/brandt", "at": "2026-11-22T08:00:00.000000Z",
+        "source": {"person": "jo"}, "change": "fields", "set": {"email": "ap@brandt.example"},
+    }));
+    let rule = proposal(serde_json::json!({"proposes": "knowledge", "path": "rules/a.md", "text": "Be kind."}));
+    let mut snapshot = samples::snapshot();
+    snapshot.inbox = vec![fact.clone(), rule.clone()];
+    let mut ui = Desk::new(120, 40, Config::default());
+    ui.views(snapshot);
+    let screen = ui.screen();
+    assert!(screen.contains("LEARN") && screen.contains("+ email: ap@brandt.example"), "{screen}");
+    let accept = Intent::Approve { run: None, gate: fact.id, digest: fact.digest, reason: None };
+    assert_eq!(ui.press("a"), [accept]);
+    // a rule speaks in every later run: its id must be typed
+    ui.press("j");
+    assert_eq!(ui.press("a"), []);
+    let id = rule.id.short().to_owned();
+    assert_eq!(ui.press(&id), [Intent::Approve { run: None, gate: rule.id, digest: rule.digest, reason: None }]);
 }
