@@ -3,9 +3,15 @@
 //! An entity is never stored as such. Every machine appends its changes to a file of its own; what holds is
 //! folded from the changes of all machines, in one order that is the same everywhere.
 
+mod facts;
+mod fold;
 mod id;
+mod line;
 
+pub use facts::{AHEAD_MAX, Facts, Standing};
+pub use fold::{Entity, Entry, Field};
 pub use id::EntityId;
+pub use line::Line;
 
 use std::collections::BTreeMap;
 
@@ -17,6 +23,8 @@ use crate::{Digest, passage::Source};
 
 /// The longest name of a field, in bytes.
 pub const FIELD_BYTES_MAX: usize = 64;
+/// The field that holds other names under which an entity is known; it is always a set.
+pub const ALIASES: &str = "aliases";
 /// The largest canonical bytes of all values of one change.
 pub const CHANGE_BYTES_MAX: usize = 64 * 1024;
 
