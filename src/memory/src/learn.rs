@@ -2,8 +2,7 @@
 
 use std::sync::PoisonError;
 
-use cairn_store_layout::{entity::EntityChange, learned::Learned};
-use jiff::Timestamp;
+use cairn_store_layout::learned::Learned;
 
 use crate::Memory;
 
@@ -14,21 +13,13 @@ impl Memory {
         for learned in learned {
             match learned {
                 Learned::Passage(passage) => self.remember(std::slice::from_ref(passage)),
+                Learned::Entity(change) => self.entities.learn(change),
+                Learned::Episode(_) => self.episodes.learn(learned.line()),
                 Learned::Proposal(_) | Learned::Decided(_) => {
                     self.proposals.lock().unwrap_or_else(PoisonError::into_inner).learn(learned);
                 }
-                Learned::Forgotten(_) | Learned::Entity(_) | Learned::Episode(_) | Learned::Used(_) => {}
+                Learned::Forgotten(_) | Learned::Used(_) => {}
             }
         }
-    }
-
-    /// Gives a change of an entity its moment: `now`, or right after the latest change of that entity that is
-    /// known here, by whatever clock. Returns the moment.
-    ///
-    /// # Errors
-    /// When the change is only right for a version of the entity that is not the one that stands.
-    pub fn admit(&self, change: &mut EntityChange, now: Timestamp) -> Result<Timestamp, String> {
-        change.at = now;
-        Ok(now)
     }
 }

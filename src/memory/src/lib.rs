@@ -16,6 +16,10 @@
 //! propose among four times as many candidates as are ranked. What the index does not hold yet is
 //! scanned, always: a passage is found from the moment it is remembered.
 //!
+//! **Entities and episodes.** Entities are folded from the changes of all machines (`entities/`), read once and
+//! kept in step; [`Memory::admit`] is where a change is checked against the version that it was made for. Who may
+//! be who is [`identity`]: it proposes merges and makes none. Episodes are looked through when asked for.
+//!
 //! **What it refuses.** It calls no model to write or judge text, opens no network connection by
 //! itself, never changes a passage, and never returns text as anything but quoted data with its
 //! source. Damage of derived files is repaired with a warning, never answered with an error.
@@ -28,21 +32,28 @@
 mod bm25;
 mod catalogue;
 mod embed;
+pub mod entities;
+mod episodes;
 mod error;
 mod files;
+pub mod identity;
 mod learn;
+mod lines;
 mod memory;
 mod part;
 mod proposals;
 mod query;
 mod recall;
 mod scan;
+mod shelf;
 #[cfg(feature = "lance")]
 mod tables;
 mod tail;
 mod words;
 
 pub use embed::{EmbedError, Embedder, LocalEmbedder};
+pub use entities::{AsOf, Candidate, Find, Refused, Trouble};
+pub use episodes::{Happened, Range};
 pub use error::{MemoryError, Result};
 pub use memory::{Memory, Settings, Stats};
 pub use proposals::{Proposals, Proposed};

@@ -12,11 +12,13 @@ use jiff::Timestamp;
 use crate::{
     Embedder, LocalEmbedder, Query, Recalled,
     catalogue::{Catalogue, Moment, Refreshed},
+    entities::Entities,
     error::Result,
     files,
     part::Part,
     proposals, recall,
     scan::Scan,
+    shelf::Shelf,
 };
 
 #[cfg(feature = "lance")]
@@ -72,6 +74,8 @@ pub struct Memory {
     settings: Settings,
     inner: Mutex<Inner>,
     pub(crate) proposals: proposals::Shared,
+    pub(crate) entities: Entities,
+    pub(crate) episodes: Shelf,
 }
 
 /// What is behind the lock.
@@ -118,8 +122,9 @@ impl Memory {
         settings: Settings,
     ) -> Result<Self> {
         let inner = Mutex::new(Inner::default());
+        let (entities, episodes) = (Entities::new(root, machine), Shelf::new(root, paths::EPISODES));
         let (root, machine, proposals) = (root.to_owned(), machine.clone(), proposals::Shared::default());
-        Ok(Self { root, machine, embedder, settings, inner, proposals })
+        Ok(Self { root, machine, embedder, settings, inner, proposals, entities, episodes })
     }
 
     /// Makes passages of this machine searchable at once. A passage already known, by its id, is

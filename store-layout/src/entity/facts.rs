@@ -59,6 +59,28 @@ impl Facts {
         self.logs.values().flatten().find(|entry| entry.line.id == change)
     }
 
+    /// The changes of the entity that `id` means and nothing else: enough to ask what one change more would do.
+    #[must_use]
+    pub fn only(&self, id: &EntityId) -> Self {
+        let standing = self.standing(|_| true);
+        let mut only = Self::default();
+        for entry in standing.history(id) {
+            only.insert(entry.machine.clone(), entry.place, entry.line.clone());
+        }
+        // a split may be written elsewhere than the merge that it takes back
+        for entry in self.splitting.iter().filter_map(|of| self.logs.get(of)).flatten() {
+            if matches!(entry.line.change, Some(Change::Split { .. })) {
+                only.insert(entry.machine.clone(), entry.place, entry.line.clone());
+            }
+        }
+        only
+    }
+
+    /// The changes that name this entity itself, in order.
+    pub fn log(&self, id: &EntityId) -> impl Iterator<Item = &Entry> {
+        self.logs.get(id).into_iter().flatten()
+    }
+
     /// Every name that was ever changed, in order.
     pub fn names(&self) -> impl Iterator<Item = &EntityId> {
         self.logs.keys()

@@ -3,6 +3,7 @@
 //! An entity is never stored as such. Every machine appends its changes to a file of its own; what holds is
 //! folded from the changes of all machines, in one order that is the same everywhere.
 
+pub mod check;
 mod facts;
 mod fold;
 mod id;

@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a helper of a test fails like the test itself")]
 
 mod corpus;
+mod entities;
 mod support;
 #[cfg(feature = "lance")]
 mod tables;
