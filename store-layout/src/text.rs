@@ -47,6 +47,14 @@ pub fn brief(text: &str, chars: usize) -> String {
     }
 }
 
+/// Roughly how many tokens a model makes of `text`: a quarter of its characters or four thirds of its words,
+/// whichever is more, rounded up. An estimate that is rather high than low for letters in European languages.
+#[must_use]
+pub fn tokens(text: &str) -> usize {
+    let (chars, words) = (text.chars().count(), text.split_whitespace().count());
+    chars.div_ceil(4).max((words * 4).div_ceil(3))
+}
+
 /// Tells whether `raw` holds characters that a reader could not see.
 #[must_use]
 pub fn has_hidden(raw: &str) -> bool {

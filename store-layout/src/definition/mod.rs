@@ -1,4 +1,4 @@
-//! Definitions: what people write in `workflows/`, `agents/` and `connectors/`.
+//! Definitions: what people write in `workflows/`, `agents/`, `connectors/`, `policies/` and `knowledge/`.
 //!
 //! Reading is strict: an unknown key is an error with its line, its column and the nearest name.
 //! What a definition *means* (order of steps, expressions) is the kernel's to compile.
@@ -6,6 +6,7 @@
 mod agent;
 mod connector;
 mod field;
+pub mod knowledge;
 mod memory_policy;
 mod parse;
 mod problem;
@@ -21,7 +22,10 @@ pub use connector::{
     Auth, Connector, ConnectorKind, HttpConnector, HttpOperation, MailConnector, OperationProbe, Smtp, SmtpTls,
 };
 pub use field::{Field, FieldType, fill};
-pub use memory_policy::{AcceptRule, MemoryPolicy, matches};
+pub use knowledge::Knowledge;
+pub use memory_policy::{
+    AcceptRule, Filter, ForgetRule, KEEP_LABEL, MEMORY_POLICY, MemoryPolicy, SUMMARY, SummariseRule, Tidy, matches,
+};
 pub use parse::parse as parse_workflow;
 pub use problem::{Position, Problem, nearest};
 pub use schema::{SCHEMA_ID, workflow_schema};

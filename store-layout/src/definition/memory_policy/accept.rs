@@ -1,20 +1,8 @@
-//! `policies/memory.toml`: what memory may do by itself.
-//!
-//! Without the file nothing is learned unasked and nothing leaves.
+//! `[[accept]]`: which proposals are learned without asking.
 
 use serde::Deserialize;
 
-use super::{Problem, toml_text::read};
 use crate::proposal::{Proposed, ProposedKind};
-
-/// The policies of memory.
-#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct MemoryPolicy {
-    /// Which proposals are learned without asking; the first rule that fits decides.
-    #[serde(default)]
-    pub accept: Vec<AcceptRule>,
-}
 
 /// One rule by which proposals are accepted.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -35,22 +23,6 @@ pub struct AcceptRule {
     pub fields: Vec<String>,
     /// An expression over `proposed`, `why`, `evidence` and `entity` (the fields as they stand); only what makes it true.
     pub when: Option<String>,
-}
-
-impl MemoryPolicy {
-    /// Reads the policies from the text of `file`.
-    ///
-    /// # Errors
-    /// The first problem, with its place.
-    pub fn parse(file: &str, text: &str) -> Result<Self, Problem> {
-        let policy: Self = read(file, text)?;
-        let mut names = std::collections::BTreeSet::new();
-        if let Some(twice) = policy.accept.iter().find(|rule| !names.insert(&rule.name)) {
-            return Err(Problem::new(file, None, format!("two rules are called `{}`", twice.name))
-                .hint("a rule is named in what it does, so each needs a name of its own"));
-        }
-        Ok(policy)
-    }
 }
 
 impl AcceptRule {
@@ -78,6 +50,7 @@ pub fn matches(pattern: &str, entity: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use super::super::MemoryPolicy;
     use super::*;
 
     const RULE: &str = "[[accept]]\nname = \"own\"\nproposes = [\"entity\"]\nentities = [\"client/*\"]\nfields = [\"phone\"]\nworkflows = [\"intake\"]\n";
