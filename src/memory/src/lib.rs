@@ -29,6 +29,7 @@
 //!
 //! Without the feature `lance` there are no tables: everything is scanned, `flush` writes nothing.
 
+pub mod audit;
 mod bm25;
 mod catalogue;
 mod embed;
@@ -38,6 +39,7 @@ mod error;
 mod files;
 pub mod identity;
 mod learn;
+mod ledger;
 mod lines;
 mod memory;
 mod part;
@@ -49,15 +51,19 @@ mod shelf;
 #[cfg(feature = "lance")]
 mod tables;
 mod tail;
+pub mod tidy;
+mod usage;
 mod words;
 
 pub use embed::{EmbedError, Embedder, LocalEmbedder};
 pub use entities::{AsOf, Candidate, Find, Refused, Trouble};
 pub use episodes::{Happened, Range};
 pub use error::{MemoryError, Result};
+pub use ledger::{Kept, Ledger, Unreadable};
 pub use memory::{Memory, Settings, Stats};
 pub use proposals::{Proposals, Proposed};
 pub use query::{Hit, LIMIT_MAX, Query, Recalled, Why};
+pub use usage::{Usage, Uses};
 
 /// Lines for the store's `.gitignore`: files of the vector tables that are disposable, and would
 /// only make two clones conflict.
