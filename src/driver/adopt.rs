@@ -167,5 +167,9 @@ fn broken_units(work: &WorkTree) -> BTreeSet<String> {
 fn subject(unit: &str, changes: &[Change]) -> String {
     let (folder, name) = unit.split_once('/').unwrap_or(("store", unit));
     let removed = changes.iter().all(|c| matches!(c, Change::Remove { .. }));
-    format!("{folder}: {} {}", if removed { "remove" } else { "edit" }, name.trim_end_matches(".toml"))
+    format!(
+        "{folder}: {} {}",
+        if removed { "remove" } else { "edit" },
+        name.trim_end_matches(".toml").trim_end_matches(".md")
+    )
 }

@@ -131,8 +131,15 @@ async fn carry_out(world: &Arc<World>, perform: Perform, pinned: &Pinned, timeou
     let Some(doer) = doer else {
         return failed("no_doer", &format!("{} is not among what the run is pinned to", perform.effect.request.name()));
     };
-    let job =
-        Job { effect: perform.effect, key: perform.key, doer, files: pinned.files.clone(), timeout, at: perform.at };
+    let job = Job {
+        effect: perform.effect,
+        workflow: pinned.plan.workflow().to_owned(),
+        key: perform.key,
+        doer,
+        files: pinned.files.clone(),
+        timeout,
+        at: perform.at,
+    };
     // in this very task: dropping it, when the run is canceled, kills the program and closes the connection
     let result = effects::perform(world, &job).await;
     keep(world.root.clone(), result).await

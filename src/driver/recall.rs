@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use cairn_memory::{Memory, Query};
+use cairn_store_layout::passage::Passage;
 use futures::future::BoxFuture;
+use jiff::Timestamp;
 
 use crate::effects::{RecallHit, RecallQuery, Recaller};
 
@@ -33,10 +35,26 @@ impl Recaller for StoreMemory {
                     text: hit.passage.text,
                     kind: hit.passage.kind,
                     entity: hit.passage.entity,
+                    labels: hit.passage.labels,
                     recorded_at: cairn_store_layout::time::write(hit.passage.recorded_at),
                     source: hit.passage.source.words(),
                 })
                 .collect())
+        })
+    }
+
+    fn about(
+        &self,
+        entity: String,
+        as_of: Option<Timestamp>,
+        limit: usize,
+    ) -> BoxFuture<'_, Result<Vec<Passage>, String>> {
+        let memory = self.0.clone();
+        Box::pin(async move {
+            let list = move || memory.list(Some(&entity), if as_of.is_some() { usize::MAX } else { limit });
+            let found = tokio::task::spawn_blocking(list).await.map_err(|e| e.to_string())?;
+            let known = |passage: &Passage| as_of.is_none_or(|as_of| passage.recorded_at <= as_of);
+            Ok(found.map_err(|e| e.to_string())?.into_iter().filter(known).take(limit).collect())
         })
     }
 }

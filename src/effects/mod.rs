@@ -71,6 +71,8 @@ pub enum Doer {
 pub struct Job {
     /// What is to be done: exactly what was recorded, and approved if a gate stood before it.
     pub effect: EffectContent,
+    /// The workflow whose step it is.
+    pub workflow: String,
     /// The idempotency key: the same for every attempt of this effect.
     pub key: Digest,
     /// Who does it.

@@ -2,8 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use cairn_store_layout::passage::Passage;
 use futures::future::BoxFuture;
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 /// Finds what is known. Implemented over the memory crate.
 pub trait Recaller: Send + Sync {
@@ -11,6 +14,29 @@ pub trait Recaller: Send + Sync {
     ///
     /// The error is a sentence for a person; a failed recall may be tried again.
     fn recall(&self, query: RecallQuery) -> BoxFuture<'_, Result<Vec<RecallHit>, String>>;
+
+    /// What is remembered about `entity`, as it holds at `as_of` or now, the latest first, at most `limit`.
+    ///
+    /// The error is a sentence for a person; it may be tried again.
+    fn about(
+        &self,
+        _entity: String,
+        _as_of: Option<Timestamp>,
+        _limit: usize,
+    ) -> BoxFuture<'_, Result<Vec<Passage>, String>> {
+        Box::pin(std::future::ready(Ok(Vec::new())))
+    }
+
+    /// The fields of `entity` at `as_of` or now; `None` when nothing is known of it.
+    ///
+    /// The error is a sentence for a person; it may be tried again.
+    fn fields(
+        &self,
+        _entity: String,
+        _as_of: Option<Timestamp>,
+    ) -> BoxFuture<'_, Result<Option<Map<String, Value>>, String>> {
+        Box::pin(std::future::ready(Ok(None)))
+    }
 }
 
 /// What to look for.
@@ -51,6 +77,9 @@ pub struct RecallHit {
     pub kind: String,
     /// Whom or what it is about.
     pub entity: Option<String>,
+    /// Its labels.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub labels: BTreeMap<String, String>,
     /// When it was recorded, RFC 3339.
     pub recorded_at: String,
     /// Where it came from, in words.

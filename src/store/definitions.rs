@@ -13,7 +13,8 @@ use cairn_kernel::Plan;
 use cairn_store_layout::{
     catalog::{Callee, Catalog, calls},
     definition::{
-        Agent, Bundle, Connector, ConnectorKind, Problem, StepKind, TriggerSource, Workflow, nearest, parse_workflow,
+        Agent, Bundle, Connector, ConnectorKind, Knowledge, Problem, StepKind, TriggerSource, Workflow, nearest,
+        parse_workflow,
     },
     paths,
 };
@@ -21,6 +22,7 @@ use cairn_store_layout::{
 use super::{
     disk,
     git::{BlobId, GitError, ReadLimits, Repo, TreeId},
+    knowledge::{self, KnowledgeFiles},
     shape,
 };
 
@@ -258,10 +260,12 @@ impl Parts {
 /// The definitions as they lie in the work tree, good or bad.
 #[derive(Debug, Default)]
 pub struct WorkTree {
-    /// Agents and connectors.
+    /// Agents and connectors; among the problems are those of knowledge and policies.
     pub parts: Parts,
     /// Workflows by name: what they are, or what keeps them from being used.
     pub workflows: BTreeMap<String, Result<Arc<LoadedWorkflow>, Vec<Problem>>>,
+    /// Files of knowledge that can be used.
+    pub knowledge: Vec<Knowledge>,
 }
 
 /// A workflow that can be used.
@@ -292,6 +296,9 @@ impl WorkTree {
         }
         let mut parts = Parts::read(&texts);
         parts.problems.extend(problems);
+        let KnowledgeFiles { knowledge, problems } = knowledge::read(root)?;
+        parts.problems.extend(problems);
+        parts.problems.extend(knowledge::policy(root).err());
         // a workflow may start another one, so all are read before the first is compiled
         let bundles = read_folders(root)?;
         parts.catalog.workflows = Some(callees(&bundles));
@@ -311,7 +318,7 @@ impl WorkTree {
                 *loaded = Err(problems);
             }
         }
-        Ok(Self { parts, workflows })
+        Ok(Self { parts, workflows, knowledge })
     }
 
     /// Everything that is wrong, in the order of the files.

@@ -14,6 +14,7 @@ pub mod identity;
 pub mod inbox;
 pub mod init;
 pub mod journal;
+pub mod knowledge;
 pub mod lock;
 pub mod mark;
 pub mod open;

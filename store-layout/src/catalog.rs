@@ -138,6 +138,18 @@ impl Catalog {
                     ),
                 ),
                 (
+                    "context",
+                    built_in(
+                        EffectClass::Read,
+                        GateClass::Data,
+                        &[],
+                        &[
+                            "query", "entity", "for", "workflow", "budget", "limit", "kinds", "labels", "since",
+                            "until", "as_of", "needs",
+                        ],
+                    ),
+                ),
+                (
                     "remember",
                     built_in(
                         EffectClass::Idempotent,

@@ -131,7 +131,8 @@ impl Pass<'_> {
     /// A fork recalls what was known then, unless the definition names a time itself.
     fn dated(&self, mut request: Request) -> Request {
         if let (Some(as_of), Request::Call { connector, operation, input, .. }) = (self.state.as_of, &mut request)
-            && (connector.as_str(), operation.as_str()) == ("memory", "recall")
+            && connector == "memory"
+            && ["recall", "context"].contains(&operation.as_str())
             && let Some(fields) = input.as_object_mut()
         {
             fields.entry("as_of").or_insert_with(|| cairn_store_layout::time::write(as_of).into());

@@ -43,6 +43,7 @@ impl Recaller for OneHit {
                 text: "Brandt pays late in November".to_owned(),
                 kind: query.kind.unwrap_or_else(|| "note".to_owned()),
                 entity: query.entity,
+                labels: BTreeMap::new(),
                 recorded_at: "2026-10-01T00:00:00Z".to_owned(),
                 source: "anna".to_owned(),
                 why: format!("words: {}", query.query),
@@ -115,6 +116,7 @@ pub(crate) fn job(doer: Doer, request: Request, class: EffectClass) -> Job {
     Job {
         key: effect.key(),
         effect,
+        workflow: "chase".to_owned(),
         doer,
         files: Arc::default(),
         timeout: Duration::from_secs(10),

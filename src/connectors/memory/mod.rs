@@ -1,15 +1,21 @@
-//! The built-in `memory` connector: remember a passage with its source, recall what is known.
+//! The built-in `memory` connector: remember a passage with its source, recall what is known, and put together
+//! what a step should know.
+
+mod block;
+mod context;
+mod facts;
 
 use std::collections::BTreeMap;
 
 use cairn_store_layout::{
     learned::Learned,
     passage::{Passage, Source, TEXT_BYTES_MAX},
+    usage::Used,
 };
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::no_operation;
+use super::{blocking, no_operation};
 use crate::effects::{Attempt, Done, Fault, RecallQuery, typed};
 
 /// Most hits of one recall.
@@ -51,10 +57,12 @@ pub(super) async fn call(attempt: &Attempt<'_>, operation: &str, input: &Value) 
                 return Err(Fault::hard("bad_input", format!("`limit` must be 1 to {HITS_MAX}, not {}", query.limit)));
             }
             let hits = attempt.world.memory.recall(query).await.map_err(|why| Fault::soft("memory", why))?;
-            Ok(Done::of(json!({ "hits": hits })))
+            let learned = used(attempt, hits.iter().map(|hit| hit.id.clone()).collect(), Vec::new());
+            Ok(Done { learned, ..Done::of(json!({ "hits": hits })) })
         }
+        "context" => context::context(attempt, typed("memory.context", input)?).await,
         "remember" => remember(attempt, typed("memory.remember", input)?),
-        other => Err(no_operation("the memory connector", other, &["recall", "remember"])),
+        other => Err(no_operation("the memory connector", other, &["context", "recall", "remember"])),
     }
 }
 
@@ -69,9 +77,6 @@ fn remember(attempt: &Attempt<'_>, input: RememberInput) -> Result<Done, Fault> 
         let message = format!("`text` has {} bytes; a passage has at most {TEXT_BYTES_MAX}", text.len());
         return Err(Fault::hard("too_large", message));
     }
-    let effect = &attempt.job.effect;
-    let source =
-        Source::Run { run: effect.run.clone(), step: effect.step.clone(), iteration: effect.iteration.clone() };
     let kind = input.kind.filter(|k| !k.is_empty()).unwrap_or_else(|| "note".to_owned());
     let entity = input.entity.filter(|e| !e.is_empty());
     let passage = Passage {
@@ -81,7 +86,7 @@ fn remember(attempt: &Attempt<'_>, input: RememberInput) -> Result<Done, Fault> 
         kind,
         entity,
         labels: input.labels,
-        source,
+        source: source(attempt),
         valid_from: None,
         valid_to: None,
         supersedes: match input.supersedes {
@@ -91,4 +96,18 @@ fn remember(attempt: &Attempt<'_>, input: RememberInput) -> Result<Done, Fault> 
     };
     let output = json!({ "passage": passage.id });
     Ok(Done { learned: vec![Learned::Passage(passage)], ..Done::of(output) })
+}
+
+/// The step that asks.
+fn source(attempt: &Attempt<'_>) -> Source {
+    let effect = &attempt.job.effect;
+    Source::Run { run: effect.run.clone(), step: effect.step.clone(), iteration: effect.iteration.clone() }
+}
+
+/// That the step was given these memories; nothing when it was given none.
+fn used(attempt: &Attempt<'_>, passages: Vec<String>, knowledge: Vec<String>) -> Vec<Learned> {
+    if passages.is_empty() && knowledge.is_empty() {
+        return Vec::new();
+    }
+    vec![Learned::Used(Used { at: attempt.job.at, source: source(attempt), passages, knowledge })]
 }
