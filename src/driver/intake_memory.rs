@@ -83,6 +83,7 @@ impl Driver {
                 if let Err(why) = knowledge_file::write(self.store.root(), path, text) {
                     return no("not_written", why);
                 }
+                self.log.since.paths.insert(format!("knowledge/{path}"));
                 None
             }
             (Decision::Accepted, proposed) => match self.ready(proposed.learned(), &proposal.source)? {
@@ -115,7 +116,9 @@ impl Driver {
             Learned::Episode(episode) => episode.recorded_at = now,
             Learned::Entity(change) => match self.memory.admit(change, now) {
                 Ok(at) => self.clock.after(at),
-                Err(message) => return Ok(Err(No { code: "version_conflict", message, run: None })),
+                Err(refused) => {
+                    return Ok(Err(No { code: refused.code(), message: refused.to_string(), run: None }));
+                }
             },
             _ => {}
         }

@@ -13,6 +13,10 @@ use crate::effects::{RecallHit, RecallQuery, Recaller};
 pub(super) struct StoreMemory(pub(super) Arc<Memory>);
 
 impl Recaller for StoreMemory {
+    fn layers(&self) -> Option<Arc<Memory>> {
+        Some(self.0.clone())
+    }
+
     fn recall(&self, query: RecallQuery) -> BoxFuture<'_, Result<Vec<RecallHit>, String>> {
         let memory = self.0.clone();
         Box::pin(async move {

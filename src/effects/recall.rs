@@ -1,7 +1,8 @@
 //! What `memory.recall` asks, without knowing who answers.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
+use cairn_memory::Memory;
 use cairn_store_layout::passage::Passage;
 use futures::future::BoxFuture;
 use jiff::Timestamp;
@@ -14,6 +15,12 @@ pub trait Recaller: Send + Sync {
     ///
     /// The error is a sentence for a person; a failed recall may be tried again.
     fn recall(&self, query: RecallQuery) -> BoxFuture<'_, Result<Vec<RecallHit>, String>>;
+
+    /// The other layers, for the operations of `entity` and `episode`; its calls block. None where there is recall
+    /// and nothing else.
+    fn layers(&self) -> Option<Arc<Memory>> {
+        None
+    }
 
     /// What is remembered about `entity`, as it holds at `as_of` or now, the latest first, at most `limit`.
     ///

@@ -155,9 +155,11 @@ impl Catalog {
                         EffectClass::Idempotent,
                         GateClass::Data,
                         &["text"],
-                        &["kind", "entity", "labels", "supersedes"],
+                        &["kind", "entity", "labels", "supersedes", "valid_from", "valid_to"],
                     ),
                 ),
+                ("forget", built_in(EffectClass::Idempotent, GateClass::Data, &["passage", "reason"], &[])),
+                ("propose", built_in(EffectClass::Idempotent, GateClass::Data, &["items", "why"], &["evidence"])),
             ],
             ConnectorKind::Mail(mail) => {
                 // a letter in a folder is named by its key; a letter handed to a server can not be called back

@@ -13,6 +13,7 @@ mod events;
 mod families;
 mod lossy;
 mod machines;
+mod proposals;
 mod restarts;
 mod restored;
 mod support;

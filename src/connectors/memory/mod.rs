@@ -4,14 +4,16 @@
 mod block;
 mod context;
 mod facts;
+mod propose;
 
 use std::collections::BTreeMap;
 
 use cairn_store_layout::{
     learned::Learned,
-    passage::{Passage, Source, TEXT_BYTES_MAX},
+    passage::{Forgotten, Passage, Source, TEXT_BYTES_MAX},
     usage::Used,
 };
+use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -33,6 +35,17 @@ struct RememberInput {
     labels: BTreeMap<String, String>,
     #[serde(default)]
     supersedes: Ids,
+    #[serde(default)]
+    valid_from: Option<Timestamp>,
+    #[serde(default)]
+    valid_to: Option<Timestamp>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ForgetInput {
+    passage: String,
+    reason: String,
 }
 
 /// One id or several.
@@ -62,7 +75,12 @@ pub(super) async fn call(attempt: &Attempt<'_>, operation: &str, input: &Value) 
         }
         "context" => context::context(attempt, typed("memory.context", input)?).await,
         "remember" => remember(attempt, typed("memory.remember", input)?),
-        other => Err(no_operation("the memory connector", other, &["context", "recall", "remember"])),
+        "forget" => forget(attempt, typed("memory.forget", input)?),
+        "propose" => propose::propose(attempt, typed("memory.propose", input)?).await,
+        other => {
+            let known = ["context", "forget", "propose", "recall", "remember"];
+            Err(no_operation("the memory connector", other, &known))
+        }
     }
 }
 
@@ -87,8 +105,8 @@ fn remember(attempt: &Attempt<'_>, input: RememberInput) -> Result<Done, Fault> 
         entity,
         labels: input.labels,
         source: source(attempt),
-        valid_from: None,
-        valid_to: None,
+        valid_from: input.valid_from,
+        valid_to: input.valid_to,
         supersedes: match input.supersedes {
             Ids::One(id) => vec![id],
             Ids::Many(ids) => ids,
@@ -96,6 +114,17 @@ fn remember(attempt: &Attempt<'_>, input: RememberInput) -> Result<Done, Fault> 
     };
     let output = json!({ "passage": passage.id });
     Ok(Done { learned: vec![Learned::Passage(passage)], ..Done::of(output) })
+}
+
+/// A passage is not recalled any more. Forgetting what is not there changes nothing.
+fn forget(attempt: &Attempt<'_>, input: ForgetInput) -> Result<Done, Fault> {
+    if input.reason.trim().is_empty() {
+        return Err(Fault::hard("bad_input", "nothing is forgotten without a `reason`"));
+    }
+    let output = json!({ "passage": input.passage });
+    let (forgets, reason) = (input.passage, input.reason);
+    let forgotten = Forgotten { forgets, at: attempt.job.at, source: source(attempt), reason, policy: None };
+    Ok(Done { learned: vec![Learned::Forgotten(forgotten)], ..Done::of(output) })
 }
 
 /// The step that asks.

@@ -95,7 +95,9 @@ impl Memory {
     fn settled_pairs(&self) -> Result<BTreeSet<(EntityId, EntityId)>> {
         let mut pairs = BTreeSet::new();
         for known in self.list_proposals(true)? {
-            if let Proposed::Entity(EntityChange { entity, change: Change::Merged { into }, .. }) = known.proposal.proposed {
+            if let Proposed::Entity(EntityChange { entity, change: Change::Merged { into }, .. }) =
+                known.proposal.proposed
+            {
                 pairs.insert(pair(&entity, &into));
             }
         }
