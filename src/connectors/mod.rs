@@ -3,6 +3,8 @@
 //! Each maps its errors to the three failure classes. None of them retries.
 
 mod beneath;
+mod entity;
+mod episode;
 mod event;
 mod file;
 mod http;
@@ -22,6 +24,8 @@ pub(crate) async fn call(
     input: &Value,
 ) -> Result<Done, Fault> {
     match &connector.kind {
+        ConnectorKind::Entity => entity::call(attempt, operation, input).await,
+        ConnectorKind::Episode => episode::call(attempt, operation, input).await,
         ConnectorKind::Event => event::call(attempt, operation, input).await,
         ConnectorKind::File => file::call(attempt, operation, input).await,
         ConnectorKind::Memory => memory::call(attempt, operation, input).await,

@@ -6,6 +6,7 @@ use cairn_kernel::Command as Ask;
 use cairn_store_layout::{
     CommandId, RunId,
     command::{Command, Verb},
+    entity::Change,
     event::CommandRefused,
     paths,
     proposal::Decision,
@@ -72,6 +73,14 @@ impl Driver {
             }
             Verb::MemoryAdd(new) => self.add_passage(&by, new)?,
             Verb::MemoryForget { passage, reason } => self.forget_passage(&by, passage, reason)?,
+            Verb::EntitySet(new) => self.change_entity(&id, &by, new)?,
+            Verb::EntityMerge { entity, into, reason } => {
+                self.join_entities(&id, &by, entity, Change::Merged { into }, reason)?
+            }
+            Verb::EntitySplit { entity, merge, reason } => {
+                self.join_entities(&id, &by, entity, Change::Split { merge }, reason)?
+            }
+            Verb::EpisodeAdd(new) => self.add_episode(&id, &by, new)?,
             Verb::ProposalAccept { proposal, digest, reason } => {
                 self.decide_proposal(&by, &proposal, &digest, Decision::Accepted, reason)?
             }

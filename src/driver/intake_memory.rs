@@ -115,7 +115,7 @@ impl Driver {
             Learned::Forgotten(forgotten) => (forgotten.at, forgotten.source) = (now, source.clone()),
             Learned::Episode(episode) => episode.recorded_at = now,
             Learned::Entity(change) => match self.memory.admit(change, now) {
-                Ok(at) => self.clock.after(at),
+                Ok(_) => {}
                 Err(refused) => {
                     return Ok(Err(No { code: refused.code(), message: refused.to_string(), run: None }));
                 }

@@ -6,7 +6,9 @@
 use std::collections::BTreeMap;
 
 use cairn_kernel::Outcome;
+use cairn_memory::Refused;
 use cairn_store_layout::{event::FailureClass, learned::Learned, paths};
+use jiff::SignedDuration;
 
 use super::{Driver, DriverError};
 use crate::store::{
@@ -26,12 +28,18 @@ impl Driver {
         for entry in &mut learned {
             let Learned::Entity(change) = entry else { continue };
             match self.memory.admit(change, now) {
-                Ok(at) => now = at,
-                Err(conflict) => {
+                // two changes of one attempt follow each other
+                Ok(at) => now = at.checked_add(SignedDuration::from_micros(1)).unwrap_or(at),
+                Err(refused) => {
+                    let class = match &refused {
+                        Refused::Conflict(_) => FailureClass::Business,
+                        Refused::Invalid(_) => FailureClass::Hard,
+                        Refused::Unreadable(_) => FailureClass::Soft,
+                    };
                     return Outcome::Failed {
-                        class: FailureClass::Business,
-                        code: "version_conflict".to_owned(),
-                        message: format!("{conflict}; nothing was changed"),
+                        class,
+                        code: refused.code().to_owned(),
+                        message: format!("{refused}; nothing was changed"),
                         usage,
                         artifacts,
                         retry_after: None,
@@ -39,7 +47,8 @@ impl Driver {
                 }
             }
         }
-        self.clock.after(now);
+        // the clock of this machine stays where it is: a change that another one dated into the future would take
+        // it along, and every timer would fire early
         Outcome::Succeeded { output, usage, artifacts, files, learned }
     }
 }

@@ -19,6 +19,7 @@ mod error;
 mod events;
 mod fence;
 mod intake;
+mod intake_entity;
 mod intake_memory;
 mod kernel;
 mod learn;

@@ -53,6 +53,9 @@ impl Driver {
         let fence::Standpoint { machine, mark, retired } =
             fence::stand(&world.home, &store, machine, &repo, journal.last())?;
         let memory = Arc::new(Memory::open(store.root(), &machine)?);
+        if let Some(code) = &store.card().defaults.calling_code {
+            memory.calls_from(code);
+        }
         let dispatcher = (world.dispatcher)(&store, &memory)?;
         crate::store::fsutil::create_dirs(&store.path(&cairn_store_layout::paths::inbox(&machine)))?;
         let mut driver = Self {

@@ -4,5 +4,7 @@
 //! waits for a person. What is known already is not proposed again.
 
 pub(crate) mod accept;
+pub(crate) mod entity_change;
+pub(crate) mod kinds;
 pub(crate) mod knowledge_file;
 pub(crate) mod propose;

@@ -223,8 +223,13 @@ impl Parts {
     #[must_use]
     pub fn read(texts: &BTreeMap<String, (String, String)>) -> Self {
         let mut parts = Self { catalog: Catalog::builtin(), ..Self::default() };
-        let built_in =
-            [("event", ConnectorKind::Event), ("file", ConnectorKind::File), ("memory", ConnectorKind::Memory)];
+        let built_in = [
+            ("entity", ConnectorKind::Entity),
+            ("episode", ConnectorKind::Episode),
+            ("event", ConnectorKind::Event),
+            ("file", ConnectorKind::File),
+            ("memory", ConnectorKind::Memory),
+        ];
         for (name, kind) in built_in {
             parts.connectors.insert(name.to_owned(), Connector { description: "built in".to_owned(), kind });
         }

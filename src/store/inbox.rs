@@ -145,6 +145,10 @@ pub fn read(name: &str, bytes: &[u8]) -> std::result::Result<Command, String> {
         | Verb::GateEdit { reason, .. }
         | Verb::ProposalAccept { reason, .. }
         | Verb::ProposalReject { reason, .. } => (Vec::new(), reason.as_ref()),
+        Verb::EntitySet(change) => (Vec::new(), change.reason.as_ref()),
+        Verb::EntityMerge { reason, .. } => (Vec::new(), reason.as_ref()),
+        Verb::EntitySplit { merge, reason, .. } => (vec![merge], reason.as_ref()),
+        Verb::EpisodeAdd(episode) => (vec![&episode.kind], None),
         Verb::MemoryForget { passage, reason } => (vec![passage], Some(reason)),
         Verb::RunRetry { iteration, .. } => (iteration.iter().collect(), None),
         Verb::RunMigrate { to, .. } => (to.iter().collect(), None),
@@ -178,6 +182,10 @@ fn values(verb: &Verb) -> Vec<&serde_json::Value> {
         Verb::AskAnswer { answer, .. } => vec![answer],
         Verb::EventEmit { data, .. } => vec![data],
         Verb::TriggerFire { data, .. } => vec![data],
+        Verb::EntitySet(change) => {
+            let elements = change.add.values().chain(change.remove.values()).flatten();
+            change.set.values().chain(elements).collect()
+        }
         _ => Vec::new(),
     }
 }

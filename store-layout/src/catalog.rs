@@ -88,10 +88,12 @@ pub struct Catalog {
 }
 
 impl Catalog {
-    /// A catalog with the built-in connectors `event`, `file` and `memory`.
+    /// A catalog with the built-in connectors `entity`, `episode`, `event`, `file` and `memory`.
     #[must_use]
     pub fn builtin() -> Self {
         let mut catalog = Self::default();
+        catalog.add_connector("entity", &ConnectorKind::Entity, None);
+        catalog.add_connector("episode", &ConnectorKind::Episode, None);
         catalog.add_connector("event", &ConnectorKind::Event, None);
         catalog.add_connector("file", &ConnectorKind::File, None);
         catalog.add_connector("memory", &ConnectorKind::Memory, None);
@@ -116,6 +118,36 @@ impl Catalog {
             ..spec(effect, class)
         };
         let operations: Vec<(&str, Spec)> = match kind {
+            ConnectorKind::Entity => {
+                let read = |required, optional| built_in(EffectClass::Read, GateClass::Data, required, optional);
+                // the id of a change derives from the key: it counts once, however often it is made
+                let change =
+                    |required, optional| built_in(EffectClass::Idempotent, GateClass::Data, required, optional);
+                vec![
+                    ("find", read(&[], &["kind", "fields", "text", "limit", "as_of"])),
+                    ("get", read(&["entity"], &["as_of"])),
+                    ("history", read(&["entity"], &["limit", "as_of"])),
+                    ("merge", change(&["entity", "into"], &["reason"])),
+                    ("resolve", read(&["fields"], &["kind", "limit"])),
+                    ("set", change(&["entity"], &["set", "add", "remove", "expected_version", "reason"])),
+                    ("split", change(&["entity"], &["merge", "reason"])),
+                ]
+            }
+            ConnectorKind::Episode => vec![
+                (
+                    "add",
+                    built_in(
+                        EffectClass::Idempotent,
+                        GateClass::Data,
+                        &["kind", "text"],
+                        &["entities", "at", "refs", "labels"],
+                    ),
+                ),
+                (
+                    "list",
+                    built_in(EffectClass::Read, GateClass::Data, &[], &["entities", "kind", "since", "until", "limit"]),
+                ),
+            ],
             // the id of the event derives from the key: emitting it again is emitting it once
             ConnectorKind::Event => {
                 vec![("emit", built_in(EffectClass::Idempotent, GateClass::Data, &["name"], &["data", "run"]))]

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::{CommandId, Digest, GateId, RunId, StepId};
+use crate::{CommandId, Digest, EntityId, GateId, RunId, StepId};
 
 /// The largest command file.
 pub const COMMAND_BYTES_MAX: usize = 1024 * 1024;
@@ -197,6 +197,34 @@ pub enum Verb {
         /// Why.
         reason: String,
     },
+    /// Change fields of an entity.
+    #[serde(rename = "entity.set")]
+    EntitySet(NewChange),
+    /// Make two entities one.
+    #[serde(rename = "entity.merge")]
+    EntityMerge {
+        /// The one whose name becomes another name of `into`.
+        entity: EntityId,
+        /// The one that stays.
+        into: EntityId,
+        /// Why.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
+    },
+    /// Take a merge back.
+    #[serde(rename = "entity.split")]
+    EntitySplit {
+        /// The entity that was merged.
+        entity: EntityId,
+        /// The id of the change that merged it.
+        merge: String,
+        /// Why.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
+    },
+    /// Record what happened with somebody.
+    #[serde(rename = "episode.add")]
+    EpisodeAdd(NewEpisode),
     /// Learn what is proposed.
     #[serde(rename = "proposal.accept")]
     ProposalAccept {
@@ -245,6 +273,49 @@ pub struct NewPassage {
     pub supersedes: Vec<String>,
 }
 
+/// A change of an entity that a person wrote.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct NewChange {
+    /// The entity; a new one begins to be.
+    pub entity: EntityId,
+    /// New values; null takes a field away.
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    pub set: Map<String, Value>,
+    /// Values that join a set.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub add: BTreeMap<String, Vec<Value>>,
+    /// Values that leave a set.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub remove: BTreeMap<String, Vec<Value>>,
+    /// The version that was read; 0 for an entity that must be new.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expected_version: Option<u64>,
+    /// Why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+/// An episode that a person wrote.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NewEpisode {
+    /// What kind of thing: `call`, `meeting` ...
+    pub kind: String,
+    /// What happened.
+    pub text: String,
+    /// With whom.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub entities: Vec<EntityId>,
+    /// When it happened; absent: when the command was written.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "crate::time::option_at")]
+    pub at: Option<Timestamp>,
+    /// Where more of it is found.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub refs: BTreeMap<String, String>,
+    /// Labels.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub labels: BTreeMap<String, String>,
+}
+
 /// How a run is done again.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Again {
@@ -289,6 +360,10 @@ impl Verb {
             Self::EventEmit { .. } => "event.emit",
             Self::MemoryAdd(_) => "memory.add",
             Self::MemoryForget { .. } => "memory.forget",
+            Self::EntitySet(_) => "entity.set",
+            Self::EntityMerge { .. } => "entity.merge",
+            Self::EntitySplit { .. } => "entity.split",
+            Self::EpisodeAdd(_) => "episode.add",
             Self::ProposalAccept { .. } => "proposal.accept",
             Self::ProposalReject { .. } => "proposal.reject",
         }

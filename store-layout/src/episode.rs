@@ -38,7 +38,40 @@ pub struct Episode {
     pub labels: BTreeMap<String, String>,
 }
 
+/// The longest kind, in bytes.
+pub const KIND_BYTES_MAX: usize = 40;
+/// How many entities, and how many references, one episode has at most.
+pub const NAMED_MAX: usize = 32;
+
 impl Episode {
+    /// Says in a sentence why the episode can not be recorded, if it can not.
+    ///
+    /// # Errors
+    /// When it has no text or kind, or more of something than fits.
+    pub fn check(&self) -> Result<(), String> {
+        if self.text.trim().is_empty() || self.text.len() > TEXT_BYTES_MAX {
+            return Err(format!(
+                "an episode has between 1 and {TEXT_BYTES_MAX} bytes of text, not {}",
+                self.text.len()
+            ));
+        }
+        let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
+        if self.kind.is_empty() || self.kind.len() > KIND_BYTES_MAX || !self.kind.bytes().all(plain) {
+            return Err(format!(
+                "`{}` can not be a kind: 1 to {KIND_BYTES_MAX} letters, digits or dashes, in lower case",
+                self.kind.chars().take(KIND_BYTES_MAX).collect::<String>()
+            ));
+        }
+        if self.entities.len() > NAMED_MAX || self.refs.len() > NAMED_MAX || self.labels.len() > NAMED_MAX {
+            return Err(format!("an episode names at most {NAMED_MAX} entities, references and labels each"));
+        }
+        let texts = self.refs.iter().chain(&self.labels).flat_map(|(name, value)| [name, value]);
+        if texts.into_iter().any(|text| text.len() > 1_000) {
+            return Err("a reference or label of it has more than 1000 bytes".to_owned());
+        }
+        Ok(())
+    }
+
     /// Derives an episode's id.
     #[must_use]
     pub fn derive_id(kind: &str, at: Timestamp, entities: &[EntityId], text: &str) -> String {

@@ -32,11 +32,14 @@ pub struct Defaults {
     pub max_parallel: u32,
     /// How long an attempt may take when its step says nothing.
     pub timeout: crate::time::Span,
+    /// The calling code of phone numbers that name no country, digits alone: `49`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub calling_code: Option<String>,
 }
 
 impl Default for Defaults {
     fn default() -> Self {
-        Self { max_parallel: 16, timeout: crate::time::Span::seconds(120) }
+        Self { max_parallel: 16, timeout: crate::time::Span::seconds(120), calling_code: None }
     }
 }
 

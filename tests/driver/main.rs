@@ -9,6 +9,7 @@ mod definitions;
 mod demo;
 mod editing;
 mod ending;
+mod entities;
 mod events;
 mod families;
 mod lossy;

@@ -128,11 +128,13 @@ impl Pass<'_> {
         Some(AttemptReused { from: found.from.clone(), request, output: found.output.clone() })
     }
 
-    /// A fork recalls what was known then, unless the definition names a time itself.
+    /// A fork reads memory and entities as they were then, unless the definition names a time itself.
     fn dated(&self, mut request: Request) -> Request {
         if let (Some(as_of), Request::Call { connector, operation, input, .. }) = (self.state.as_of, &mut request)
-            && connector == "memory"
-            && ["recall", "context"].contains(&operation.as_str())
+            && matches!(
+                (connector.as_str(), operation.as_str()),
+                ("memory", "recall" | "context") | ("entity", "get" | "find" | "history")
+            )
             && let Some(fields) = input.as_object_mut()
         {
             fields.entry("as_of").or_insert_with(|| cairn_store_layout::time::write(as_of).into());

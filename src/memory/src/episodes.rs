@@ -79,16 +79,24 @@ impl Memory {
         Ok(found)
     }
 
+    /// Tells whether an episode is recorded.
+    ///
+    /// # Errors
+    /// When the files of episodes can not be read.
+    pub fn has_episode(&self, id: &str) -> Result<bool> {
+        let mut found = false;
+        let named = format!("\"id\":\"{id}\"");
+        self.episodes.scan(|line| found |= line.contains(&named))?;
+        Ok(found)
+    }
+
     /// What happened with an entity, under all names that mean it, oldest first: its changes, the passages about
     /// it that hold, its episodes, and the runs that brought any of these.
     ///
     /// # Errors
     /// When files of memory can not be read.
     pub fn timeline(&self, entity: &EntityId, range: Range) -> Result<Vec<Happened>> {
-        let names: Vec<EntityId> = match self.entity(entity, &AsOf::Now)? {
-            Some(entity) => entity.names().cloned().collect(),
-            None => vec![entity.clone()],
-        };
+        let names = self.names_of(std::slice::from_ref(entity))?;
         let mut all = Vec::new();
         for entry in self.entity_history(entity, &AsOf::Now)? {
             let line = entry.line;

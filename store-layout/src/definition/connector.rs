@@ -23,6 +23,10 @@ pub struct Connector {
 /// How a connector works.
 #[derive(Debug, Clone, PartialEq)]
 pub enum ConnectorKind {
+    /// Reads and changes entities. Present without a file.
+    Entity,
+    /// Records and lists episodes. Present without a file.
+    Episode,
     /// Emits events to runs and triggers. Present without a file.
     Event,
     /// Reads and writes below `files/`. Present without a file.
@@ -220,6 +224,8 @@ impl Connector {
         let misplaced = Problem::misplaced(file, at, raw.kind.as_ref(), &keys);
         probes_look(file, at, &raw.operation)?;
         let kind = match raw.kind.as_ref().as_str() {
+            "entity" => ConnectorKind::Entity,
+            "episode" => ConnectorKind::Episode,
             "event" => ConnectorKind::Event,
             "file" => ConnectorKind::File,
             "memory" => ConnectorKind::Memory,
@@ -244,7 +250,7 @@ impl Connector {
                     at,
                     "connector kind",
                     other,
-                    &["event", "file", "memory", "mail", "http"],
+                    &["entity", "episode", "event", "file", "memory", "mail", "http"],
                 ));
             }
         };

@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeMap,
     path::Path,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Mutex, MutexGuard, OnceLock, PoisonError},
 };
 
 use cairn_store_layout::{
@@ -26,6 +26,7 @@ const UNWRITTEN: u64 = u64::MAX;
 /// All that is known of entities.
 pub(crate) struct Entities {
     machine: MachineId,
+    calling_code: OnceLock<String>,
     inner: Mutex<Inner>,
 }
 
@@ -48,7 +49,16 @@ impl Entities {
             loaded: false,
             unreadable: Vec::new(),
         };
-        Self { machine: machine.clone(), inner: Mutex::new(inner) }
+        Self { machine: machine.clone(), calling_code: OnceLock::new(), inner: Mutex::new(inner) }
+    }
+
+    pub(super) fn calls_from(&self, calling_code: &str) {
+        // told twice: the store has one, and it is the same
+        let _ = self.calling_code.set(calling_code.to_owned());
+    }
+
+    pub(super) fn calling_code(&self) -> Option<&str> {
+        self.calling_code.get().map(String::as_str)
     }
 
     /// Makes a recorded change visible before it is in a file.

@@ -55,6 +55,20 @@ impl Memory {
         self.entities.with_one(id, |facts| facts.standing(index::known(as_of)).entity(id))
     }
 
+    /// All names that mean the same as any of `ids`.
+    ///
+    /// # Errors
+    /// When the files of entities can not be read.
+    pub fn names_of(&self, ids: &[EntityId]) -> Result<Vec<EntityId>> {
+        let mut names = Vec::new();
+        for id in ids {
+            names.push(id.clone());
+            let entity = self.entity(id, &AsOf::Now)?;
+            names.extend(entity.iter().flat_map(Entity::names).filter(|name| *name != id).cloned());
+        }
+        Ok(names)
+    }
+
     /// Entities that match, in the order of their names, at most [`Find::limit`] of them.
     ///
     /// # Errors
@@ -73,6 +87,14 @@ impl Memory {
     pub fn entity_history(&self, id: &EntityId, as_of: &AsOf) -> Result<Vec<Entry>> {
         self.entities
             .with_one(id, |facts| facts.standing(index::known(as_of)).history(id).into_iter().cloned().collect())
+    }
+
+    /// Tells whether a change is known, as of whatever entity.
+    ///
+    /// # Errors
+    /// When the files of entities can not be read.
+    pub fn has_change(&self, change: &EntityChange) -> Result<bool> {
+        self.entities.with_one(&change.entity, |facts| facts.find(&change.id).is_some())
     }
 
     /// The merge that makes `id` mean another entity, as of now.

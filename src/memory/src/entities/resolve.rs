@@ -41,11 +41,18 @@ impl Candidate {
 }
 
 impl Memory {
+    /// Says which country phone numbers without one belong to, as its calling code (`49`). Told once, before the
+    /// first question; without it national numbers meet only each other.
+    pub fn calls_from(&self, calling_code: &str) {
+        self.entities.calls_from(calling_code);
+    }
+
     /// The entities of `kind` that share something with `fields`, the likeliest first.
     ///
     /// # Errors
     /// When the files of entities can not be read.
-    pub fn resolve(&self, kind: Option<&str>, fields: &Value, calling_code: Option<&str>) -> Result<Vec<Candidate>> {
+    pub fn resolve(&self, kind: Option<&str>, fields: &Value) -> Result<Vec<Candidate>> {
+        let calling_code = self.entities.calling_code();
         let sought = Traits::of(fields, calling_code);
         if sought.is_empty() {
             return Ok(Vec::new());
@@ -66,15 +73,9 @@ impl Memory {
     ///
     /// # Errors
     /// When files of entities or proposals can not be read.
-    pub fn propose_merges(
-        &self,
-        changed: &Entity,
-        source: &Source,
-        at: Timestamp,
-        calling_code: Option<&str>,
-    ) -> Result<Vec<Learned>> {
+    pub fn propose_merges(&self, changed: &Entity, source: &Source, at: Timestamp) -> Result<Vec<Learned>> {
         let values = changed.values();
-        let mut found = self.resolve(Some(changed.id.kind()), &values, calling_code)?;
+        let mut found = self.resolve(Some(changed.id.kind()), &values)?;
         found.retain(|candidate| candidate.entity != changed.id && candidate.likeness.score >= LIKELY);
         if found.is_empty() {
             return Ok(Vec::new());

@@ -183,12 +183,12 @@ fn a_likely_pair_is_proposed_once_and_never_after_a_no_or_a_split() {
     learn(&set("1", "client/a", json!({"name": "Brandt GmbH", "email": "ap@brandt.example"})));
     learn(&EntityChange { at: day(2), ..set("2", "client/b", json!({"name": "Brandt", "website": "brandt.example"})) });
     learn(&set("3", "client/far", json!({"name": "Nordlicht"})));
-    let candidates = memory.resolve(Some("client"), &json!({"email": "AP+x@brandt.example"}), None).unwrap();
+    let candidates = memory.resolve(Some("client"), &json!({"email": "AP+x@brandt.example"})).unwrap();
     assert!(candidates[0].is_sure() && candidates[0].entity == id("client/a"), "{candidates:?}");
     assert!(!candidates[1].is_sure() && candidates[1].likeness.reasons == ["domain brandt.example"]);
     let propose = || {
         let entity = memory.entity(&id("client/b"), &AsOf::Now).unwrap().unwrap();
-        memory.propose_merges(&entity, &person("jo"), day(3), None).unwrap()
+        memory.propose_merges(&entity, &person("jo"), day(3)).unwrap()
     };
     let [Learned::Proposal(proposal)] = &propose()[..] else { panic!("one proposal: {:?}", propose()) };
     let Proposed::Entity(EntityChange { entity, change: Change::Merged { into }, .. }) = &proposal.proposed else {
@@ -207,7 +207,7 @@ fn a_likely_pair_is_proposed_once_and_never_after_a_no_or_a_split() {
     record(&store, &store.machine, &change("s", "client/b", Change::Split { merge: merge.id.clone() }));
     let memory = store.memory();
     let entity = memory.entity(&id("client/b"), &AsOf::Now).unwrap().unwrap();
-    assert_eq!(memory.propose_merges(&entity, &person("jo"), day(3), None).unwrap(), []);
+    assert_eq!(memory.propose_merges(&entity, &person("jo"), day(3)).unwrap(), []);
 }
 
 #[test]
