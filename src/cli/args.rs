@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use super::{
-    bench, doctor, effect, event, inbox, init, kernel, mem, run, screen::Color, status, trigger, verify, workflow,
+    bench, doctor, effect, entity, episode, event, inbox, init, kernel, mem, run, screen::Color, status, trigger, verify, workflow,
 };
 
 const EXAMPLES: &str = "\
@@ -90,6 +90,12 @@ pub enum Verb {
     /// What was learned
     #[command(subcommand)]
     Mem(mem::Mem),
+    /// What is known of clients, invoices, contracts, and how it came to be
+    #[command(subcommand)]
+    Entity(entity::Entity),
+    /// What happened with whom
+    #[command(subcommand)]
+    Episode(episode::Episode),
     /// Check that everything is as it was written; offline, changes nothing
     Verify(verify::Verify),
     /// Check this machine

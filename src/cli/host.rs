@@ -111,9 +111,6 @@ impl State {
     }
 }
 
-/// The code of a refusal that no record tells of.
-const UNKNOWN: &str = "unknown";
-
 /// A command and its run, after following both.
 #[derive(Debug, Clone)]
 pub struct Followed {
@@ -366,10 +363,7 @@ pub fn became(
     if store.path(&paths::command(here, command)).exists() {
         return Ok(None);
     }
-    Ok(Some(match logged(store, here, command) {
-        State::Refused(refusal) if refusal.code == UNKNOWN => State::Applied,
-        state => state,
-    }))
+    Ok(Some(answered(store, here, command).unwrap_or(State::Applied)))
 }
 
 /// Follows a command to the machine itself: with `--wait` until it is taken, else for a glance.
@@ -384,12 +378,7 @@ pub fn follow_machine(context: &Context, reader: &Reader, command: &CommandId, w
         if let Some(state) = became(&store, &here, reader, None, command)? {
             break state;
         }
-        if wait.is_set()
-            && let Some(lock) = KernelLock::try_take(store.root())?
-        {
-            log("error");
-            let (stop, _) = stop_on_signals()?;
-            serve(&store, lock, Until::Idle, &stop)?;
+        if wait.is_set() && be_kernel_for_now(&store)? {
             continue;
         }
         if lock::probe(store.root())? == KernelHealth::Down {
@@ -418,8 +407,15 @@ pub fn follow_machine(context: &Context, reader: &Reader, command: &CommandId, w
     }
 }
 
-/// What the machine's log says about a command that no history names.
+/// What became of a command that no history names and no kernel has any more.
 fn logged(store: &Store, here: &MachineId, command: &CommandId) -> State {
+    answered(store, here, command).unwrap_or_else(|| {
+        State::Refused(Refusal { code: "unknown".to_owned(), message: format!("see log/{here}/ in the store") })
+    })
+}
+
+/// What the machine's log says about a command, if it says anything.
+pub(super) fn answered(store: &Store, here: &MachineId, command: &CommandId) -> Option<State> {
     let logs = fsutil::list(&store.path(&format!("log/{here}"))).unwrap_or_default();
     for log in logs.iter().rev() {
         let bytes = fsutil::read(&log.path()).ok().flatten().unwrap_or_default();
@@ -427,14 +423,26 @@ fn logged(store: &Store, here: &MachineId, command: &CommandId) -> State {
         for line in text.lines().rev().filter(|l| l.contains(command.as_str())) {
             match Record::decode(line, &mut |_| None).map(|record| record.event.body) {
                 Ok(Body::CommandRefused(refused)) => {
-                    return State::Refused(Refusal { code: refused.code, message: refused.message });
+                    return Some(State::Refused(Refusal { code: refused.code, message: refused.message }));
                 }
-                Ok(Body::RunFollowed(followed)) if followed.command == *command => return State::Applied,
+                Ok(Body::RunFollowed(followed)) if followed.command == *command => return Some(State::Applied),
                 _ => {}
             }
         }
     }
-    State::Refused(Refusal { code: UNKNOWN.to_owned(), message: format!("see log/{here}/ in the store") })
+    None
+}
+
+/// Is the kernel until nothing is left to do, if none runs; `false` when one does.
+///
+/// # Errors
+/// When the kernel fails.
+pub(super) fn be_kernel_for_now(store: &Store) -> Result<bool, Failure> {
+    let Some(lock) = KernelLock::try_take(store.root())? else { return Ok(false) };
+    log("error");
+    let (stop, _) = stop_on_signals()?;
+    serve(store, lock, Until::Idle, &stop)?;
+    Ok(true)
 }
 
 fn addressed_elsewhere(store: &Store, here: &MachineId, command: &CommandId) -> Result<bool, Failure> {

@@ -4,10 +4,13 @@
 //! to stdout, errors and hints to stderr, and the exit code says which kind of outcome it was.
 
 pub mod args;
+mod asked;
 pub mod bench;
 pub mod context;
 pub mod doctor;
 pub mod effect;
+pub mod entity;
+pub mod episode;
 pub mod event;
 pub mod failure;
 pub mod host;
@@ -90,6 +93,8 @@ fn dispatch(verb: Option<Verb>, context: &mut Context) -> Outcome {
         Some(Verb::Event(verb)) => verb.run(context),
         Some(Verb::Trigger(verb)) => verb.run(context),
         Some(Verb::Mem(verb)) => verb.run(context),
+        Some(Verb::Entity(verb)) => verb.run(context),
+        Some(Verb::Episode(verb)) => verb.run(context),
         Some(Verb::Verify(verb)) => verb.run(context),
         Some(Verb::Doctor(verb)) => verb.run(context),
         Some(Verb::Bench(verb)) => verb.run(context),

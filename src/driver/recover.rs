@@ -60,6 +60,10 @@ impl Driver {
         let learned = [paths::PASSAGES, paths::EPISODES, paths::PROPOSALS, paths::USAGE];
         let learned = learned.iter().map(|folder| format!("{folder}/{}", self.machine));
         self.sweep(&std::iter::once(our_log).chain(learned).collect::<Vec<_>>())?;
+        // a folder an entity: only a kill leaves anything there
+        if self.lock.is_after_kill() {
+            self.sweep(&self.entity_folders()?)?;
+        }
         for run in runs {
             let path = paths::run(&run);
             self.take_up(&run, by_file.get(&path).map_or(&[], Vec::as_slice))?;
@@ -262,6 +266,24 @@ impl Driver {
             }
         }
         Ok(())
+    }
+
+    /// The folders of all entities, from the store's root.
+    fn entity_folders(&self) -> Result<Vec<String>, DriverError> {
+        let mut folders = Vec::new();
+        for kind in fsutil::list(&self.store.path(paths::ENTITIES))? {
+            if !kind.file_type().is_ok_and(|t| t.is_dir()) {
+                continue;
+            }
+            let named = fsutil::list(&kind.path())?;
+            for entity in named.into_iter().filter(|e| e.file_type().is_ok_and(|t| t.is_dir())) {
+                let (kind, name) = (kind.file_name(), entity.file_name());
+                if let (Some(kind), Some(name)) = (kind.to_str(), name.to_str()) {
+                    folders.push(format!("{}/{kind}/{name}", paths::ENTITIES));
+                }
+            }
+        }
+        Ok(folders)
     }
 
     /// Runs, of any machine, whose history does not end.

@@ -3,6 +3,7 @@
 mod again;
 mod bad_input;
 mod damage;
+mod entities;
 mod lab;
 mod reference;
 mod transcript;

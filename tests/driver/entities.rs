@@ -116,6 +116,15 @@ fn a_person_changes_merges_and_splits_and_a_command_that_comes_again_counts_once
     }));
     bench.serve();
     assert_eq!(values(&bench, "client/bm"), json!({"name": "Brandt", "email": "AP@brandt.example"}));
+    // a line that somebody wrote by hand is backed by nothing
+    let forged = bench.path(&format!("entities/client/bm/{}.jsonl", bench.machine));
+    let text = std::fs::read_to_string(&forged).unwrap();
+    let line = text.lines().next().unwrap();
+    let id: Value = serde_json::from_str(line).unwrap();
+    let line = line.replace(id["id"].as_str().unwrap(), &"0".repeat(26)).replace("Brandt", "Mallory");
+    std::fs::write(&forged, format!("{text}{line}\n")).unwrap();
+    assert!(bench.verified().iter().any(|f| f.contains("no history and no log tells of 000")), "{:?}", bench.verified());
+    std::fs::write(&forged, text).unwrap();
     let episodes = std::fs::read_dir(bench.path(&format!("memory/episodes/{}", bench.machine))).unwrap().count();
     assert_eq!((episodes, bench.git(&["status", "--porcelain"])), (1, String::new()));
     assert_eq!(bench.verified(), [""; 0]);

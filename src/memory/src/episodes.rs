@@ -124,10 +124,7 @@ impl Memory {
                 });
             }
         }
-        for episode in self.episodes(&names, Range::default())? {
-            let Episode { id, at, kind, text, source, refs, .. } = episode;
-            all.push(Happened { at, kind, text, id, source: Some(source), refs });
-        }
+        all.extend(self.episodes(&names, Range::default())?.into_iter().map(Happened::from));
         all.extend(runs(&all));
         all.retain(|line| range.holds(line.at));
         all.sort_by(|a, b| a.at.cmp(&b.at).then_with(|| a.id.cmp(&b.id)));
@@ -157,4 +154,11 @@ fn runs(lines: &[Happened]) -> Vec<Happened> {
         }
     };
     found.into_iter().map(told).collect()
+}
+
+impl From<Episode> for Happened {
+    fn from(episode: Episode) -> Self {
+        let Episode { id, at, kind, text, source, refs, .. } = episode;
+        Self { at, kind, text, id, source: Some(source), refs }
+    }
 }

@@ -8,13 +8,14 @@ use std::{
 use cairn_store_layout::{
     Digest, GateId, RunId, StepId,
     event::{ArtifactRef, Body, Event, Then},
+    learned::Learned,
     paths,
     payload::EffectContent,
     record::{Record, RecordError},
 };
 use jiff::Timestamp;
 
-use super::{Report, course::Course};
+use super::{Report, course::Course, learned};
 use crate::store::artifacts;
 
 /// Checks the bytes of the history at `path`. `may_be_torn`: its last line is being written, or the
@@ -58,7 +59,10 @@ pub(super) fn check_log(root: &Path, path: &str, bytes: &[u8], report: &mut Repo
             .map_err(|e| RecordError::Json(e.to_string()))
             .and_then(|line| Record::decode(line, &mut fetch));
         match record {
-            Ok(record) if record.n == index => report.checked.records += 1,
+            Ok(record) if record.n == index => {
+                report.checked.records += 1;
+                report.learned.extend(Learned::of(&record.event.body).and_then(learned::id_of));
+            }
             Ok(record) => {
                 let message = format!("the record has number {}; {index} was expected", record.n);
                 report.add("bad_number", path, Some(index + 1), message);
@@ -126,6 +130,7 @@ impl Checker<'_> {
             self.finding("bad_number", format!("the record has number {}; {} was expected", record.n, self.line - 1));
         }
         let event = &record.event;
+        self.report.learned.extend(Learned::of(&event.body).and_then(learned::id_of));
         if self.state.at.is_some_and(|before| event.at < before) {
             self.finding("bad_time", "it is earlier than the record before it");
         }

@@ -25,6 +25,11 @@ impl Ahead {
         self.lines.contains_key(path)
     }
 
+    /// Tells whether an entry of the journal names this id.
+    pub(super) fn names(&self, id: &str) -> bool {
+        self.lines.values().flatten().any(|line| line.contains(id))
+    }
+
     /// A line that both hold must be the same. One that the file lacks comes with the next start.
     pub(super) fn compare(&self, path: &str, bytes: &[u8], report: &mut Report) {
         let Some(journaled) = self.lines.get(path) else { return };

@@ -8,10 +8,11 @@ mod committed;
 mod course;
 mod history;
 mod journal;
+mod learned;
 mod replay;
 mod turns;
 
-use std::path::Path;
+use std::{collections::BTreeSet, path::Path};
 
 use cairn_store_layout::{Digest, paths, view::KernelHealth};
 use serde::Serialize;
@@ -59,6 +60,8 @@ pub struct Report {
     pub findings: Vec<Finding>,
     /// What was looked at.
     pub checked: Checked,
+    /// Ids of changes and episodes that some event tells of.
+    learned: BTreeSet<String>,
 }
 
 #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde decides the signature")]
@@ -100,9 +103,11 @@ fn check(store: &Store, replayed: bool) -> Report {
             false
         }
     };
+    let claims = learned::Claims::read(store.root(), &mut report);
     let ahead = journal::check(store.root(), runs, &mut report);
     histories(store.root(), &ahead, runs, &mut report);
     logs(store.root(), &mut report);
+    claims.check(&ahead, &mut report);
     artifacts(store.root(), &mut report);
     commands(store, &mut report);
     committed::check(store.root(), &mut report);
