@@ -81,6 +81,7 @@ impl Driver {
                 self.join_entities(&id, &by, entity, Change::Split { merge }, reason)?
             }
             Verb::EpisodeAdd(new) => self.add_episode(&id, &by, new)?,
+            Verb::MemoryTidy {} => self.tidy_by_hand(&by)?.map(|()| None),
             Verb::ProposalAccept { proposal, digest, reason } => {
                 self.decide_proposal(&by, &proposal, &digest, Decision::Accepted, reason)?
             }

@@ -52,6 +52,8 @@ pub(super) struct Since {
     pub(super) consumed: BTreeSet<String>,
     /// What happened, in words.
     pub(super) told: Vec<String>,
+    /// What the commit is called, when its events do not say it well.
+    pub(super) subject: Option<String>,
 }
 
 impl Live {

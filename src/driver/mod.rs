@@ -34,6 +34,7 @@ mod rest;
 mod runs;
 mod serve;
 mod start;
+mod tidy;
 mod triggers;
 mod turn;
 mod upkeep;
@@ -178,6 +179,8 @@ struct Driver {
     meter: load::Meter,
     /// Which part of a month's file of memory is being written, by the path of the first.
     parts: BTreeMap<String, u32>,
+    /// When memory is looked at for what its policies say.
+    tidying: tidy::Tidying,
     /// Inbox files that were taken and go with the next commit.
     taken: BTreeSet<String>,
     /// Paths whose index entries are behind the last commit.
@@ -385,6 +388,8 @@ impl Driver {
                 break;
             }
         }
+        self.tidy_if_due()?;
+        self.write_turn()?;
         self.note_rates();
         self.answers.keep();
         self.commit_runs(rest::Which::AtRest)?;

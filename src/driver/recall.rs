@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use cairn_memory::{Memory, Query};
-use cairn_store_layout::passage::Passage;
+use cairn_memory::{AsOf, Memory, Query};
+use cairn_store_layout::{EntityId, entity::Entity, passage::Passage};
 use futures::future::BoxFuture;
 use jiff::Timestamp;
+use serde_json::{Map, Value};
 
 use crate::effects::{RecallHit, RecallQuery, Recaller};
 
@@ -55,10 +56,41 @@ impl Recaller for StoreMemory {
     ) -> BoxFuture<'_, Result<Vec<Passage>, String>> {
         let memory = self.0.clone();
         Box::pin(async move {
-            let list = move || memory.list(Some(&entity), if as_of.is_some() { usize::MAX } else { limit });
-            let found = tokio::task::spawn_blocking(list).await.map_err(|e| e.to_string())?;
-            let known = |passage: &Passage| as_of.is_none_or(|as_of| passage.recorded_at <= as_of);
-            Ok(found.map_err(|e| e.to_string())?.into_iter().filter(known).take(limit).collect())
+            let list = move || {
+                // what was said of a name that was merged into this one is said of this one
+                let one = EntityId::new(&*entity).ok().map(|id| memory.entity(&id, &at(as_of))).transpose()?.flatten();
+                let names = one.map_or_else(|| vec![entity], |one| one.names().map(ToString::to_string).collect());
+                let most = if as_of.is_some() { usize::MAX } else { limit };
+                let mut found = Vec::new();
+                for name in &names {
+                    found.extend(memory.list(Some(name), most)?);
+                }
+                found.retain(|passage| as_of.is_none_or(|as_of| passage.recorded_at <= as_of));
+                found.sort_by(|a, b| b.recorded_at.cmp(&a.recorded_at).then_with(|| a.id.cmp(&b.id)));
+                found.truncate(limit);
+                Ok::<_, cairn_memory::MemoryError>(found)
+            };
+            tokio::task::spawn_blocking(list).await.map_err(|e| e.to_string())?.map_err(|e| e.to_string())
         })
     }
+
+    fn fields(
+        &self,
+        entity: String,
+        as_of: Option<Timestamp>,
+    ) -> BoxFuture<'_, Result<Option<Map<String, Value>>, String>> {
+        let memory = self.0.clone();
+        Box::pin(async move {
+            // a name that no entity can have has no fields
+            let Ok(id) = EntityId::new(entity) else { return Ok(None) };
+            let fold = move || memory.entity(&id, &at(as_of));
+            let found = tokio::task::spawn_blocking(fold).await.map_err(|e| e.to_string())?;
+            let values = |entity: Entity| entity.fields.into_iter().map(|(name, field)| (name, field.value)).collect();
+            Ok(found.map_err(|e| e.to_string())?.map(values))
+        })
+    }
+}
+
+fn at(as_of: Option<Timestamp>) -> AsOf {
+    as_of.map_or(AsOf::Now, AsOf::Time)
 }

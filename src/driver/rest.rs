@@ -307,6 +307,9 @@ fn trailers(item: &RunItem, definition: &str, machine: &str) -> Vec<(String, Str
 }
 
 fn log_subject(since: &Since) -> String {
+    if let Some(subject) = &since.subject {
+        return subject.clone();
+    }
     let passages = since.learned.iter().filter(|learned| matches!(learned, Learned::Passage(_))).count();
     match (passages, since.told.as_slice()) {
         (1, [_]) => "memory: 1 passage added".to_owned(),

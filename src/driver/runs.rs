@@ -8,7 +8,7 @@ use std::{
     collections::{BTreeMap, BTreeSet, HashMap, btree_map},
 };
 
-use cairn_store_layout::RunId;
+use cairn_store_layout::{RunId, learned::Learned};
 use jiff::Timestamp;
 
 use super::live::Live;
@@ -135,6 +135,11 @@ impl Runs {
     /// Those with records that are in no commit.
     pub(super) fn ahead(&self) -> Vec<RunId> {
         self.index().ahead.iter().cloned().collect()
+    }
+
+    /// What they learned that stands in no file yet.
+    pub(super) fn all_learned(&self) -> impl Iterator<Item = &Learned> {
+        self.ahead().into_iter().filter_map(|run| self.get(&run)).flat_map(|live| &live.since.learned)
     }
 
     /// Tells whether there are any of them.

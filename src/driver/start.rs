@@ -98,6 +98,7 @@ impl Driver {
             meter: load::Meter::default(),
             taken: BTreeSet::new(),
             parts: BTreeMap::new(),
+            tidying: Default::default(),
             stale_index: BTreeSet::new(),
             resting: false,
             served: Served::default(),

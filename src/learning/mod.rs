@@ -8,3 +8,4 @@ pub(crate) mod entity_change;
 pub(crate) mod kinds;
 pub(crate) mod knowledge_file;
 pub(crate) mod propose;
+pub(crate) mod tidy;

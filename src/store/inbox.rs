@@ -153,6 +153,7 @@ pub fn read(name: &str, bytes: &[u8]) -> std::result::Result<Command, String> {
         Verb::RunRetry { iteration, .. } => (iteration.iter().collect(), None),
         Verb::RunMigrate { to, .. } => (to.iter().collect(), None),
         Verb::AskAnswer { .. }
+        | Verb::MemoryTidy {}
         | Verb::RunAdopt { .. }
         | Verb::RunResume { .. }
         | Verb::RunRerun { .. }

@@ -225,6 +225,9 @@ pub enum Verb {
     /// Record what happened with somebody.
     #[serde(rename = "episode.add")]
     EpisodeAdd(NewEpisode),
+    /// Forget and summarise by the policies of memory.
+    #[serde(rename = "memory.tidy")]
+    MemoryTidy {},
     /// Learn what is proposed.
     #[serde(rename = "proposal.accept")]
     ProposalAccept {
@@ -364,6 +367,7 @@ impl Verb {
             Self::EntityMerge { .. } => "entity.merge",
             Self::EntitySplit { .. } => "entity.split",
             Self::EpisodeAdd(_) => "episode.add",
+            Self::MemoryTidy {} => "memory.tidy",
             Self::ProposalAccept { .. } => "proposal.accept",
             Self::ProposalReject { .. } => "proposal.reject",
         }

@@ -34,6 +34,8 @@ pub const VIEWS: &str = ".cairn/views";
 pub const QUARANTINE: &str = ".cairn/quarantine";
 /// What rates have given out; made again from the histories when it is missing.
 pub const RATES: &str = ".cairn/rates.jsonl";
+/// When this machine tidied memory last; may be deleted.
+pub const TIDIED: &str = ".cairn/tidied";
 /// Answers that spare asking again; may be deleted.
 pub const CACHE: &str = ".cairn/cache";
 /// Full-text and vector indices over all passages; may be deleted.

@@ -1,14 +1,16 @@
 //! `cairn mem`: what was learned, and where each piece came from.
 
 mod add;
+mod audit;
 mod search;
 mod show;
+mod tidy;
 
 use cairn_memory::Memory;
 use cairn_store_layout::{passage::Passage, time};
 use clap::Subcommand;
 
-use self::{add::Add, search::Search};
+use self::{add::Add, audit::Audit, search::Search, tidy::Tidy};
 use super::{
     context::{Context, Outcome},
     failure::{Failure, chain},
@@ -22,7 +24,11 @@ pub enum Mem {
     Search(Search),
     /// Remember a passage in your own words
     Add(Add),
-    /// Show one passage with its source
+    /// Forget and summarise by policies/memory.toml
+    Tidy(Tidy),
+    /// What in memory and knowledge deserves a look
+    Audit(Audit),
+    /// Show one passage with its source and how often it was used
     Show {
         /// The passage: its id, or a beginning of at least 4 characters
         id: String,
@@ -34,6 +40,8 @@ impl Mem {
         match self {
             Self::Search(search) => search.run(context),
             Self::Add(add) => add.run(context),
+            Self::Tidy(tidy) => tidy.run(context),
+            Self::Audit(audit) => audit.run(context),
             Self::Show { id } => show::run(context, id),
         }
     }

@@ -5,7 +5,7 @@ use serde_json::json;
 use super::{failed, line, open};
 use crate::cli::{
     context::{Context, Outcome},
-    failure::{Failure, exit},
+    failure::{Failure, exit, plural},
 };
 
 pub(super) fn run(context: &mut Context, id: &str) -> Outcome {
@@ -29,7 +29,10 @@ pub(super) fn run(context: &mut Context, id: &str) -> Outcome {
             }
         }
     };
+    let usage = cairn_memory::Usage::read(store.root()).map_err(|e| failed(&e))?;
+    let uses = usage.passage(&passage.id);
     let mut document = json!(passage);
+    document["uses"] = super::tidy::uses(uses);
     document["schema"] = json!("cairn.passage/1");
     let screen = &mut context.screen;
     screen.document(&document);
@@ -37,6 +40,10 @@ pub(super) fn run(context: &mut Context, id: &str) -> Outcome {
     screen.say(format!("id        {}", passage.id));
     screen.say(format!("recorded  {}", screen.time_full(passage.recorded_at)));
     screen.say(format!("source    {}", passage.source.words()));
+    screen.say(match uses {
+        Some(uses) => format!("used      {}, last {}", plural(uses.count, "time"), screen.time_full(uses.last)),
+        None => "used      never".to_owned(),
+    });
     if let Some(until) = passage.valid_to {
         screen.say(format!("holds     until {}", screen.time_full(until)));
     }

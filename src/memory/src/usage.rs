@@ -2,10 +2,15 @@
 //!
 //! Counted from the lines of `memory/usage/`, each once, however often it is met.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+};
 
-use cairn_store_layout::{passage::Source, usage::Used};
+use cairn_store_layout::{passage::Source, paths, usage::Used};
 use jiff::Timestamp;
+
+use crate::{error::Result, tail::Tail};
 
 /// How often one memory was given to a step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,6 +44,20 @@ impl Usage {
             }
         }
         true
+    }
+
+    /// Counts every line below `memory/usage/` of the store at `root`. Lines that can not be read are left out.
+    ///
+    /// # Errors
+    /// When a file can not be read.
+    pub fn read(root: &Path) -> Result<Self> {
+        let mut usage = Self::default();
+        let count = |usage: &mut Self, _: &str, line: &[u8]| {
+            usage.count(&serde_json::from_slice(line).map_err(|e| e.to_string())?);
+            Ok(())
+        };
+        Tail::default().look(root, paths::USAGE, &mut usage, |_| {}, count)?;
+        Ok(usage)
     }
 
     /// The uses of a passage; `None` when it was never given to a step.
