@@ -85,7 +85,7 @@ pub struct RecallHit {
     /// Whom or what it is about.
     pub entity: Option<String>,
     /// Its labels.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(default)]
     pub labels: BTreeMap<String, String>,
     /// When it was recorded, RFC 3339.
     pub recorded_at: String,

@@ -15,6 +15,7 @@ mod families;
 mod lossy;
 mod machines;
 mod proposals;
+mod remembering;
 mod restarts;
 mod restored;
 mod support;

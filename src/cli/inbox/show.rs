@@ -146,6 +146,7 @@ fn told(evidence: &Value) -> String {
         Value::String(text) => text.clone(),
         Value::Object(map) => map
             .iter()
+            .filter(|(_, value)| !is_nothing(value))
             .map(|(name, value)| format!("{name}:\n{}", indented(&told(value))))
             .collect::<Vec<_>>()
             .join("\n"),
@@ -158,6 +159,10 @@ fn told(evidence: &Value) -> String {
 
 /// The list in the answer of `memory.recall`, or such a list by itself.
 fn hits(evidence: &Value) -> Option<&Vec<Value>> {
+    // beside other things they are one of several parts
+    if evidence.as_object().is_some_and(|parts| parts.len() > 1) {
+        return None;
+    }
     let list = evidence.get("hits").unwrap_or(evidence).as_array()?;
     let is_hit = |v: &Value| v.get("text").is_some_and(Value::is_string) && v.get("why").is_some();
     (evidence.get("hits").is_some() || (!list.is_empty() && list.iter().all(is_hit))).then_some(list)
@@ -172,6 +177,15 @@ fn passage(hit: &Value) -> String {
     let facts = [text("kind"), text("entity"), text("recorded_at"), text("source")];
     let facts: Vec<String> = facts.into_iter().filter(|f| !f.is_empty()).collect();
     format!("- {}\n  from: {}\n  matched: {}", text("text").trim().replace('\n', "\n  "), facts.join(", "), text("why"))
+}
+
+fn is_nothing(value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::Array(list) => list.is_empty(),
+        Value::Object(map) => map.is_empty(),
+        _ => false,
+    }
 }
 
 fn indented(text: &str) -> String {
