@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use super::{
-    bench, doctor, effect, entity, episode, event, inbox, init, kernel, mem, run, screen::Color, status, trigger, verify, workflow,
+    bench, doctor, effect, entity, episode, event, inbox, init, kernel, mem, run, screen::Color, status, trigger,
+    verify, workflow,
 };
 
 const EXAMPLES: &str = "\

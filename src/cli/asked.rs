@@ -25,13 +25,13 @@ const GLANCE: Duration = Duration::from_secs(5);
 pub(super) struct Now {
     /// If no kernel runs, be the kernel until nothing is left to do
     #[arg(long)]
-    wait: bool,
+    pub(super) wait: bool,
 }
 
 /// Gives `verb` to the kernel of this machine and says what became of it.
 ///
 /// # Errors
-/// When the kernel refused it: `version_conflict` exits 4, everything else 5.
+/// When the kernel refused it: what is no longer as it was shown exits 4, everything else 5.
 pub(super) fn ask(context: &Context, store: &Store, verb: Verb, now: Now) -> Result<(CommandId, State), Failure> {
     let machine = context.machine(store)?;
     let command = inbox::submit(store, &machine, verb, &context.by())?;
@@ -44,12 +44,14 @@ pub(super) fn ask(context: &Context, store: &Store, verb: Verb, now: Now) -> Res
             Some(State::Refused(refusal)) => {
                 let (code, exit) = match refusal.code.as_str() {
                     "version_conflict" => ("version_conflict", exit::STALE),
+                    "stale_digest" => ("stale_digest", exit::STALE),
+                    "already_decided" => ("already_decided", exit::STALE),
                     "schema" => ("schema", exit::REFUSED),
                     _ => ("refused", exit::REFUSED),
                 };
                 return Err(Failure::new(code, exit, "the kernel did not follow the command; nothing was changed")
                     .why(refusal.message)
-                    .fix("look at what is there now: cairn entity show ID")
+                    .fix("look at what is there now: cairn inbox ls, cairn entity show ID, cairn mem show ID")
                     .details(json!({"refusal": refusal.code})));
             }
             _ if gone => return Ok((command, State::Applied)),

@@ -366,47 +366,6 @@ pub fn became(
     Ok(Some(answered(store, here, command).unwrap_or(State::Applied)))
 }
 
-/// Follows a command to the machine itself: with `--wait` until it is taken, else for a glance.
-///
-/// # Errors
-/// When the kernel refused it, the wait was too long, or the kernel failed.
-pub fn follow_machine(context: &Context, reader: &Reader, command: &CommandId, wait: &Wait) -> Result<State, Failure> {
-    let store = reader.store().clone();
-    let here = context.machine(&store)?;
-    let end = Instant::now() + wait.wait.map_or(GLANCE, |limit| limit.std());
-    let state = loop {
-        if let Some(state) = became(&store, &here, reader, None, command)? {
-            break state;
-        }
-        if wait.is_set() && be_kernel_for_now(&store)? {
-            continue;
-        }
-        if lock::probe(store.root())? == KernelHealth::Down {
-            break State::Saved;
-        }
-        if Instant::now() >= end {
-            break State::Sent;
-        }
-        thread::sleep(LOOK);
-    };
-    match state {
-        State::Refused(refusal) => {
-            let stale = matches!(refusal.code.as_str(), "stale_digest" | "already_decided" | "version_conflict");
-            let (code, exit) = match refusal.code.as_str() {
-                "stale_digest" => ("stale_digest", exit::STALE),
-                "already_decided" => ("already_decided", exit::STALE),
-                _ if stale => ("stale", exit::STALE),
-                _ => ("refused", exit::REFUSED),
-            };
-            Err(Failure::new(code, exit, "the kernel did not follow the command; nothing was changed")
-                .why(refusal.message)
-                .fix("look at what is there now: cairn inbox ls, cairn mem search, cairn entity ls")
-                .details(serde_json::json!({"refusal": refusal.code})))
-        }
-        state => Ok(state),
-    }
-}
-
 /// What became of a command that no history names and no kernel has any more.
 fn logged(store: &Store, here: &MachineId, command: &CommandId) -> State {
     answered(store, here, command).unwrap_or_else(|| {

@@ -123,7 +123,11 @@ fn a_person_changes_merges_and_splits_and_a_command_that_comes_again_counts_once
     let id: Value = serde_json::from_str(line).unwrap();
     let line = line.replace(id["id"].as_str().unwrap(), &"0".repeat(26)).replace("Brandt", "Mallory");
     std::fs::write(&forged, format!("{text}{line}\n")).unwrap();
-    assert!(bench.verified().iter().any(|f| f.contains("no history and no log tells of 000")), "{:?}", bench.verified());
+    assert!(
+        bench.verified().iter().any(|f| f.contains("no history and no log tells of 000")),
+        "{:?}",
+        bench.verified()
+    );
     std::fs::write(&forged, text).unwrap();
     let episodes = std::fs::read_dir(bench.path(&format!("memory/episodes/{}", bench.machine))).unwrap().count();
     assert_eq!((episodes, bench.git(&["status", "--porcelain"])), (1, String::new()));

@@ -19,7 +19,9 @@ use crate::store::reader::Reader;
 /// Show of each field since when it has its value, and from whom: a person, or a run with its step and the agents
 /// and prompts that this step was given its input by.
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  cairn entity blame client/brandt\n  cairn entity blame client/brandt payment_terms_days")]
+#[command(
+    after_help = "Examples:\n  cairn entity blame client/brandt\n  cairn entity blame client/brandt payment_terms_days"
+)]
 pub struct Blame {
     /// The entity: its id, or a beginning of it that no other has
     entity: String,
@@ -59,12 +61,7 @@ impl Blame {
             }));
             let why = reason.map_or(String::new(), |reason| format!(" ({reason})"));
             let value = cairn_store_layout::text::brief(&plain(&field.value), 40);
-            rows.push(vec![
-                name.clone(),
-                value,
-                context.screen.time(field.since),
-                format!("{}{why}", origin.words),
-            ]);
+            rows.push(vec![name.clone(), value, context.screen.time(field.since), format!("{}{why}", origin.words)]);
         }
         context.screen.list("cairn.blame/1", &items, None);
         context.screen.table(&["FIELD", "VALUE", "SINCE", "FROM"], &rows);

@@ -8,7 +8,9 @@ use super::{Context, Outcome, as_of, exit, failed, head, named, open, plain, who
 
 /// Show every change of an entity, oldest first: when, by whom, what, and why.
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  cairn entity history client/brandt\n  cairn entity history brandt --as-of 1c0ffee")]
+#[command(
+    after_help = "Examples:\n  cairn entity history client/brandt\n  cairn entity history brandt --as-of 1c0ffee"
+)]
 pub struct History {
     /// The entity: its id, or a beginning of it that no other has
     entity: String,

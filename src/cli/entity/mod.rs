@@ -25,7 +25,6 @@ use super::{
     asked,
     context::{Context, Outcome},
     failure::{Failure, chain, exit, plural},
-    screen::Screen,
 };
 use crate::store::{
     Store,

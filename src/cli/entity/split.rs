@@ -28,8 +28,7 @@ impl Split {
             return Err(Failure::not_found(format!("{entity} is merged into nothing"))
                 .fix(format!("cairn entity history {entity}")));
         };
-        let verb =
-            Verb::EntitySplit { entity: entity.clone(), merge: merge.line.id, reason: self.reason.clone() };
+        let verb = Verb::EntitySplit { entity: entity.clone(), merge: merge.line.id, reason: self.reason.clone() };
         let (command, state) = asked::ask(context, &store, verb, self.now)?;
         context.screen.document(&asked::document(&command, &state));
         context.screen.say(format!("{entity}: {}", state.words()));

@@ -12,7 +12,10 @@ use serde_json::{Value, json};
 
 use super::{Context, Failure, exit, show, still_open};
 use crate::{
-    cli::host::{self, Wait},
+    cli::{
+        asked::{self, Now},
+        host::{self, Wait},
+    },
     store::{inbox, reader::Reader},
 };
 
@@ -170,9 +173,7 @@ fn proposal(
         Decision::Approve => Verb::ProposalAccept { proposal: id, digest, reason },
         Decision::Deny => Verb::ProposalReject { proposal: id, digest, reason },
     };
-    let here = context.machine(reader.store())?;
-    let command = inbox::submit(reader.store(), &here, verb, &context.by())?;
-    let state = host::follow_machine(context, reader, &command, &choice.wait)?;
+    let (command, state) = asked::ask(context, reader.store(), verb, Now { wait: choice.wait.is_set() })?;
     let (word, short) = (decision.past(), item.id.short());
     context.screen.say(format!("{word} {short} ({} {}): {}", item.kind.word(), item.summary, state.words()));
     Ok(Done {
