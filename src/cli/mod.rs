@@ -25,6 +25,7 @@ pub mod status;
 pub mod trigger;
 pub mod tui;
 pub mod verify;
+mod when;
 pub mod workflow;
 
 use std::process::ExitCode;

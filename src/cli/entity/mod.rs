@@ -9,8 +9,6 @@ mod set;
 mod show;
 mod split;
 
-use std::collections::BTreeMap;
-
 use cairn_memory::{AsOf, Find, Memory, MemoryError};
 use cairn_store_layout::{
     EntityId,
@@ -18,21 +16,15 @@ use cairn_store_layout::{
     paths,
 };
 use clap::Subcommand;
-use jiff::{Timestamp, civil::Date, tz::TimeZone};
 use serde_json::Value;
 
 use super::{
     asked,
     context::{Context, Outcome},
     failure::{Failure, chain, exit, plural},
+    when::{self, Then},
 };
-use crate::store::{
-    Store,
-    git::{ReadLimits, Repo},
-};
-
-/// Commits that a short commit id is looked for in, newest first.
-const COMMITS_MAX: usize = 100_000;
+use crate::store::Store;
 
 /// What is known of clients, invoices, contracts, and how it came to be.
 #[derive(Debug, Subcommand)]
@@ -116,37 +108,13 @@ fn id(text: &str) -> Result<EntityId, Failure> {
     EntityId::new(text).map_err(|e| Failure::usage(e.to_string()))
 }
 
-/// A moment as typed: a day (its end), or RFC 3339.
-pub(super) fn moment(text: &str, end_of_day: bool) -> Option<Timestamp> {
-    if let Ok(day) = text.parse::<Date>() {
-        let day = if end_of_day { day.tomorrow().ok()? } else { day };
-        let at = day.to_zoned(TimeZone::system()).ok()?.timestamp();
-        return if end_of_day { at.checked_sub(jiff::SignedDuration::from_micros(1)).ok() } else { Some(at) };
-    }
-    text.parse().ok()
-}
-
 /// What `--as-of` means: a day, a moment, or a commit.
 fn as_of(store: &Store, text: Option<&str>) -> Result<AsOf, Failure> {
     let Some(text) = text else { return Ok(AsOf::Now) };
-    if let Some(at) = moment(text, true) {
-        return Ok(AsOf::Time(at));
-    }
-    let is_hash = text.len() >= 4 && text.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
-    if !is_hash {
-        let message = format!("`{text}` is no day, no moment and no commit");
-        return Err(Failure::usage(message).fix("write it like 2026-11-22, 2026-11-22T08:00:00Z or 1c0ffee"));
-    }
-    let repo = Repo::open(store.root())?;
-    let log = repo.log(None, COMMITS_MAX)?;
-    let Some(commit) = log.iter().map(|entry| entry.commit).find(|commit| commit.to_string().starts_with(text)) else {
-        return Err(Failure::not_found(format!("there is no commit `{text}` on this branch")).fix("git log --oneline"));
-    };
-    let Some(tree) = repo.tree_of(paths::ENTITIES, Some(&commit))? else { return Ok(AsOf::Commit(BTreeMap::new())) };
-    let limits = ReadLimits { files_max: 1_000_000, bytes_max: 1 << 30 };
-    let files = repo.read_tree_files(&tree, limits)?;
-    let long = |(path, bytes): (String, Vec<u8>)| (format!("{}/{path}", paths::ENTITIES), bytes.len() as u64);
-    Ok(AsOf::Commit(files.into_iter().map(long).collect()))
+    Ok(match when::then(store, text, paths::ENTITIES)? {
+        Then::Time(at) => AsOf::Time(at),
+        Then::Commit { files, .. } => AsOf::Commit(files),
+    })
 }
 
 /// A value as a person reads it.

@@ -9,7 +9,7 @@ use cairn_store_layout::{
 };
 use clap::Args;
 
-use super::{Context, Failure, Outcome, asked, exit, when};
+use super::{Context, Edge, Failure, Outcome, asked, exit, when};
 use crate::cli::context::read_text;
 
 /// Record what happened with somebody.
@@ -53,7 +53,7 @@ impl Add {
                 given.split_once('=').ok_or_else(|| Failure::usage(format!("`{given}` is not NAME=TEXT")))?;
             refs.insert(name.to_owned(), value.to_owned());
         }
-        let at = when(self.at.as_deref(), false)?;
+        let at = when("--at", self.at.as_deref(), Edge::Begin)?;
         let new = NewEpisode { kind: self.kind.clone(), text, entities, at, refs, labels: BTreeMap::new() };
         let (command, state) = asked::ask(context, &store, Verb::EpisodeAdd(new), self.now)?;
         context.screen.document(&asked::document(&command, &state));

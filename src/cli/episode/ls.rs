@@ -4,7 +4,7 @@ use cairn_memory::{AsOf, Happened, Range};
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::{Context, Outcome, exit, failed, named, open, timeline, when};
+use super::{Context, Edge, Outcome, exit, failed, named, open, timeline, when};
 
 /// List what happened, oldest first. With `--entity` everything that is known of its time: runs that touched it, letters
 /// to it, passages about it, its changes and its episodes, under all names that mean it.
@@ -34,7 +34,10 @@ impl Ls {
     pub(super) fn run(&self, context: &mut Context) -> Outcome {
         let reader = context.reader()?;
         let memory = open(context, reader.store())?;
-        let range = Range { since: when(self.since.as_deref(), false)?, until: when(self.until.as_deref(), true)? };
+        let range = Range {
+            since: when("--since", self.since.as_deref(), Edge::Begin)?,
+            until: when("--until", self.until.as_deref(), Edge::End)?,
+        };
         let mut lines: Vec<Happened> = match &self.entity {
             Some(text) => {
                 let entity = named(&memory, text, &AsOf::Now)?;

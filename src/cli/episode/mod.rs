@@ -9,8 +9,9 @@ use clap::Subcommand;
 use super::{
     asked,
     context::{Context, Outcome},
-    entity::{failed, moment, named, open},
+    entity::{failed, named, open},
     failure::{Failure, exit},
+    when::{self, Edge},
 };
 
 /// What happened with whom.
@@ -31,13 +32,7 @@ impl Episode {
     }
 }
 
-/// A moment that was typed.
-fn when(text: Option<&str>, end_of_day: bool) -> Result<Option<jiff::Timestamp>, Failure> {
-    let read = |text: &str| {
-        moment(text, end_of_day).ok_or_else(|| {
-            Failure::usage(format!("`{text}` is no day and no moment"))
-                .fix("write it like 2026-11-22 or 2026-11-22T08:00:00Z")
-        })
-    };
-    text.map(read).transpose()
+/// A moment that a flag was given, if it was.
+fn when(flag: &str, text: Option<&str>, edge: Edge) -> Result<Option<jiff::Timestamp>, Failure> {
+    text.map(|text| when::given(flag, text, edge)).transpose()
 }

@@ -2,6 +2,7 @@
 
 mod add;
 mod audit;
+mod forget;
 mod search;
 mod show;
 mod tidy;
@@ -10,10 +11,16 @@ use cairn_memory::Memory;
 use cairn_store_layout::{passage::Passage, time};
 use clap::Subcommand;
 
-use self::{add::Add, audit::Audit, search::Search, tidy::Tidy};
+use self::{
+    add::{Add, Supersede},
+    audit::Audit,
+    forget::Forget,
+    search::Search,
+    tidy::Tidy,
+};
 use super::{
     context::{Context, Outcome},
-    failure::{Failure, chain},
+    failure::{Failure, chain, exit},
 };
 use crate::store::Store;
 
@@ -24,6 +31,10 @@ pub enum Mem {
     Search(Search),
     /// Remember a passage in your own words
     Add(Add),
+    /// Remember a passage that takes the place of another one
+    Supersede(Supersede),
+    /// Recall a passage no more
+    Forget(Forget),
     /// Forget and summarise by policies/memory.toml
     Tidy(Tidy),
     /// What in memory and knowledge deserves a look
@@ -40,10 +51,30 @@ impl Mem {
         match self {
             Self::Search(search) => search.run(context),
             Self::Add(add) => add.run(context),
+            Self::Supersede(supersede) => supersede.run(context),
+            Self::Forget(forget) => forget.run(context),
             Self::Tidy(tidy) => tidy.run(context),
             Self::Audit(audit) => audit.run(context),
             Self::Show { id } => show::run(context, id),
         }
+    }
+}
+
+/// The one passage that `id` names, whole or by a beginning.
+fn named(memory: &Memory, id: &str) -> Result<Passage, Failure> {
+    if let Some(passage) = memory.get(id).map_err(|e| failed(&e))? {
+        return Ok(passage);
+    }
+    let id = id.to_ascii_lowercase();
+    let all = memory.list(None, usize::MAX).map_err(|e| failed(&e))?;
+    let mut named = all.into_iter().filter(|p| id.len() >= 4 && p.id.starts_with(&id));
+    match (named.next(), named.next()) {
+        (Some(one), None) => Ok(one),
+        (Some(_), Some(_)) => {
+            Err(Failure::new("ambiguous", exit::USAGE, format!("`{id}` names several passages"))
+                .fix("give more of its id"))
+        }
+        _ => Err(Failure::not_found(format!("there is no passage `{id}`")).fix("cairn mem search WORDS")),
     }
 }
 

@@ -2,33 +2,16 @@
 
 use serde_json::json;
 
-use super::{failed, line, open};
+use super::{failed, line, named, open};
 use crate::cli::{
     context::{Context, Outcome},
-    failure::{Failure, exit, plural},
+    failure::{exit, plural},
 };
 
 pub(super) fn run(context: &mut Context, id: &str) -> Outcome {
     let store = context.store()?;
     let memory = open(context, &store)?;
-    let passage = match memory.get(id).map_err(|e| failed(&e))? {
-        Some(passage) => passage,
-        None => {
-            let id = id.to_ascii_lowercase();
-            let all = memory.list(None, usize::MAX).map_err(|e| failed(&e))?;
-            let mut named = all.into_iter().filter(|p| id.len() >= 4 && p.id.starts_with(&id));
-            match (named.next(), named.next()) {
-                (Some(one), None) => one,
-                (Some(_), Some(_)) => {
-                    return Err(Failure::new("ambiguous", exit::USAGE, format!("`{id}` names several passages"))
-                        .fix("give more of its id"));
-                }
-                _ => {
-                    return Err(Failure::not_found(format!("there is no passage `{id}`")).fix("cairn mem search WORDS"));
-                }
-            }
-        }
-    };
+    let passage = named(&memory, id)?;
     let usage = cairn_memory::Usage::read(store.root()).map_err(|e| failed(&e))?;
     let uses = usage.passage(&passage.id);
     let mut document = json!(passage);
