@@ -1,30 +1,12 @@
 //! Rules by which proposals are accepted without asking.
 
-use std::path::Path;
-
 use cairn_store_layout::{
-    definition::{MemoryPolicy, Problem},
+    definition::{MEMORY_POLICY as POLICY, MemoryPolicy},
     proposal::Proposal,
 };
 use serde_json::{Value, json};
 
-use crate::store::fsutil;
-
-/// Where the rules are.
-pub(crate) const POLICY: &str = "policies/memory.toml";
-
-/// The policies of the store at `root`; none when there is no file.
-///
-/// # Errors
-/// When the file can not be used: then nothing is accepted without asking.
-pub(crate) fn policy(root: &Path) -> Result<MemoryPolicy, Problem> {
-    let unreadable = |why: String| Problem::new(POLICY, None, why);
-    let Some(bytes) = fsutil::read(&root.join(POLICY)).map_err(|e| unreadable(e.to_string()))? else {
-        return Ok(MemoryPolicy::default());
-    };
-    let text = String::from_utf8(bytes).map_err(|_| unreadable("it is not UTF-8".to_owned()))?;
-    MemoryPolicy::parse(POLICY, &text)
-}
+pub(crate) use crate::store::knowledge::policy;
 
 /// The name of the first rule that accepts a proposal of a step of `workflow`. `entity` holds the fields, as they
 /// stand, of the entity that it would change.

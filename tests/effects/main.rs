@@ -5,6 +5,7 @@
 
 mod support;
 
+mod context;
 mod files;
 mod http;
 mod llm;
