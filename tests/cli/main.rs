@@ -5,6 +5,7 @@ mod bad_input;
 mod damage;
 mod entities;
 mod lab;
+mod memory;
 mod reference;
 mod transcript;
 mod triggers;

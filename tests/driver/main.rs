@@ -19,6 +19,7 @@ mod remembering;
 mod restarts;
 mod restored;
 mod support;
+mod tidying;
 mod triggers;
 mod turned;
 mod turns;
