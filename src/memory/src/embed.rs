@@ -4,9 +4,15 @@
 //! one id are never compared with vectors of another. Calls block, so that a remote embedder fits
 //! the same trait: memory is used from a blocking thread anyway.
 
+mod cache;
 mod local;
+mod serving;
 
+pub use cache::CachedEmbedder;
 pub use local::LocalEmbedder;
+pub use serving::ServingRecord;
+
+pub(crate) use serving::Serving;
 
 /// Why an embedder gave no vectors.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -18,7 +24,7 @@ pub trait Embedder: Send + Sync {
     /// Names the embedder and everything its vectors depend on.
     fn id(&self) -> &str;
 
-    /// The length of every vector.
+    /// The length of every vector; 0 while that is not known, which the first answer ends.
     fn dims(&self) -> usize;
 
     /// The cosine at or below which two texts are as good as unrelated to this embedder; such a
@@ -30,6 +36,44 @@ pub trait Embedder: Send + Sync {
     /// # Errors
     /// When the vectors could not be made; asking again later may succeed.
     fn embed(&self, texts: &[&str]) -> Result<Vec<Vec<f32>>, EmbedError>;
+
+    /// Tells whether asking costs money, a network or noticeable time, so that answers are worth
+    /// keeping and nobody should wait for them.
+    fn costs(&self) -> bool {
+        false
+    }
+
+    /// The vectors that can be had without asking anybody: for an embedder that costs nothing, all
+    /// of them; else those that were asked for before.
+    ///
+    /// # Errors
+    /// As [`Embedder::embed`].
+    fn at_hand(&self, texts: &[&str]) -> Result<Vec<Option<Vec<f32>>>, EmbedError> {
+        Ok(self.embed(texts)?.into_iter().map(Some).collect())
+    }
+
+    /// Takes in a vector that this embedder made earlier and another machine kept. Nothing to do
+    /// for an embedder that costs nothing.
+    ///
+    /// # Errors
+    /// When it can not be kept.
+    fn keep(&self, vectors: &[(TextDigest, &[f32])]) -> Result<(), EmbedError> {
+        let _ = vectors;
+        Ok(())
+    }
+}
+
+/// Names a text in tables and caches: the first 16 bytes of its BLAKE3 hash.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct TextDigest(pub(crate) [u8; 16]);
+
+impl TextDigest {
+    /// The digest of a text.
+    #[must_use]
+    pub fn of(text: &str) -> Self {
+        let hash = blake3::hash(text.as_bytes());
+        Self(hash.as_bytes()[..16].try_into().expect("a hash has 32 bytes"))
+    }
 }
 
 /// Embeds, and holds the embedder to its promise: a short or broken answer must not shift vectors
@@ -39,12 +83,25 @@ pub(crate) fn checked(embedder: &dyn Embedder, texts: &[&str]) -> Result<Vec<Vec
     if vectors.len() != texts.len() {
         return Err(EmbedError(format!("{} vectors for {} texts", vectors.len(), texts.len())));
     }
-    for vector in &vectors {
-        if vector.len() != embedder.dims() || vector.iter().any(|x| !x.is_finite()) {
-            return Err(EmbedError(format!("a vector is not {} finite numbers", embedder.dims())));
-        }
-    }
+    vectors.iter().try_for_each(|vector| check(embedder, vector))?;
     Ok(vectors)
+}
+
+/// The vectors at hand, held to the same promise.
+pub(crate) fn checked_at_hand(embedder: &dyn Embedder, texts: &[&str]) -> Result<Vec<Option<Vec<f32>>>, EmbedError> {
+    let vectors = embedder.at_hand(texts)?;
+    if vectors.len() != texts.len() {
+        return Err(EmbedError(format!("{} vectors for {} texts", vectors.len(), texts.len())));
+    }
+    vectors.iter().flatten().try_for_each(|vector| check(embedder, vector))?;
+    Ok(vectors)
+}
+
+fn check(embedder: &dyn Embedder, vector: &[f32]) -> Result<(), EmbedError> {
+    if vector.len() != embedder.dims() || vector.iter().any(|x| !x.is_finite()) {
+        return Err(EmbedError(format!("a vector is not {} finite numbers", embedder.dims())));
+    }
+    Ok(())
 }
 
 /// A vector to compare with.

@@ -55,12 +55,12 @@ pub mod tidy;
 mod usage;
 mod words;
 
-pub use embed::{EmbedError, Embedder, LocalEmbedder};
+pub use embed::{CachedEmbedder, EmbedError, Embedder, LocalEmbedder, ServingRecord, TextDigest};
 pub use entities::{AsOf, Candidate, Find, Refused, Trouble};
 pub use episodes::{Happened, Range};
 pub use error::{MemoryError, Result};
 pub use ledger::{Kept, Ledger, Unreadable};
-pub use memory::{Memory, Settings, Stats};
+pub use memory::{Budget, Change, Embedding, Memory, Progress, Settings, Stats};
 pub use proposals::{Proposals, Proposed};
 pub use query::{Hit, LIMIT_MAX, Query, Recalled, Why};
 pub use usage::{Usage, Uses};

@@ -13,6 +13,7 @@ use crate::{
     Embedder, LocalEmbedder, Query, Recalled,
     catalogue::{Catalogue, Moment, Refreshed},
     entities::Entities,
+    embed::Serving,
     error::Result,
     files,
     part::Part,
@@ -37,11 +38,17 @@ pub struct Settings {
     pub flush_passages: usize,
     /// A flush is due when a passage has waited so long for it.
     pub flush_age: Duration,
+    /// A passage that has not held for so long leaves the vector table when its part of it is
+    /// rewritten. Questions about the past still find it; its vector is then made again.
+    pub retire_age: Duration,
 }
+
+/// What was replaced a quarter of a year ago is asked for rarely.
+const RETIRE_AGE: Duration = Duration::from_secs(90 * 24 * 3600);
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { scan_max: 2_000, flush_passages: 256, flush_age: Duration::from_secs(600) }
+        Self { scan_max: 2_000, flush_passages: 256, flush_age: Duration::from_secs(600), retire_age: RETIRE_AGE }
     }
 }
 
@@ -70,12 +77,14 @@ pub struct Stats {
 pub struct Memory {
     pub(crate) root: PathBuf,
     machine: MachineId,
-    embedder: Arc<dyn Embedder>,
+    embedder: Serving,
+    change: Option<Change>,
     settings: Settings,
     inner: Mutex<Inner>,
     pub(crate) proposals: proposals::Shared,
     pub(crate) entities: Entities,
     pub(crate) episodes: Shelf,
+    working: Mutex<Working>,
 }
 
 /// What is behind the lock.
@@ -89,6 +98,14 @@ struct Inner {
     state: Option<State>,
     #[cfg(feature = "lance")]
     tables: Option<Tables>,
+}
+
+impl Inner {
+    /// So many passages can be written into the table that could not before.
+    fn expect_flush(&mut self, passages: usize) {
+        self.waiting += passages;
+        self.waiting_since.get_or_insert_with(Instant::now);
+    }
 }
 
 /// Everything that was read or computed.
@@ -122,9 +139,24 @@ impl Memory {
         settings: Settings,
     ) -> Result<Self> {
         let inner = Mutex::new(Inner::default());
-        let (entities, episodes) = (Entities::new(root, machine), Shelf::new(root, paths::EPISODES));
-        let (root, machine, proposals) = (root.to_owned(), machine.clone(), proposals::Shared::default());
-        Ok(Self { root, machine, embedder, settings, inner, proposals, entities, episodes })
+        Ok(Self {
+            root: root.to_owned(),
+            machine: machine.clone(),
+            embedder: Serving::new(embedder),
+            change: None,
+            settings,
+            inner,
+            proposals: proposals::Shared::default(),
+            entities: Entities::new(root, machine),
+            episodes: Shelf::new(root, paths::EPISODES),
+            working: Mutex::default(),
+        })
+    }
+
+    /// The same memory on its way to another embedder: [`Memory::work`] gets it there.
+    #[must_use]
+    pub fn changing(self, change: Change) -> Self {
+        Self { change: Some(change), ..self }
     }
 
     /// Makes passages of this machine searchable at once. A passage already known, by its id, is
@@ -305,3 +337,9 @@ mod without_tables;
 
 #[cfg(feature = "lance")]
 mod with_tables;
+
+mod work;
+
+pub use work::{Budget, Change, Embedding, Progress};
+
+use work::Working;

@@ -6,20 +6,23 @@ mod batch;
 pub(crate) mod changes;
 mod projection;
 mod runtime;
+mod stored;
+mod tiers;
 mod vectors;
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 
 pub(crate) use projection::Projection;
+pub(crate) use vectors::VectorRow;
 
-use crate::part::PartError;
+use crate::{embed::TextDigest, part::PartError};
 use runtime::Runtime;
 
 /// Access to tables: made when a table is first needed, because it starts threads.
 pub(crate) struct Tables {
     runtime: std::sync::Arc<Runtime>,
-    /// The ids in this machine's vector table, once read.
-    pub(crate) flushed: Option<HashSet<String>>,
+    /// The passages in this machine's vector table with the digests of their texts, once read.
+    pub(crate) flushed: Option<HashMap<String, TextDigest>>,
 }
 
 impl Tables {

@@ -1,22 +1,23 @@
 //! The verbs that write tables: flush, rebuild, and finding the index of a large store.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use cairn_store_layout::paths;
+use jiff::{SignedDuration, Timestamp};
 
 use super::{Inner, Memory, State, is_tracked};
 use crate::{
     Changes, MemoryError,
-    catalogue::{Catalogue, Row},
-    embed,
+    catalogue::{Catalogue, Moment, Row},
+    embed::{self, TextDigest},
     error::Result,
     files,
     scan::Scan,
-    tables::{Projection, Tables, changes},
+    tables::{Projection, Tables, VectorRow, changes},
 };
 
 /// How many passages are embedded and written at once.
-const BATCH: usize = 1024;
+const BATCH: usize = 4096;
 
 impl Memory {
     /// Writes the vectors of what this machine remembered into its table, makes them durable and
@@ -72,7 +73,7 @@ impl Memory {
         let Inner { tables, state, .. } = inner;
         let catalogue = &state.as_ref().expect("called with the files read").catalogue;
         match self.flushed_ids(tables) {
-            Ok(ids) => catalogue.own_rows().filter(|row| ids.contains(&catalogue.passage(*row).id)).count(),
+            Ok(ids) => catalogue.own_rows().filter(|row| ids.contains_key(&catalogue.passage(*row).id)).count(),
             // A damaged table counts as none; the next flush writes it anew.
             Err(_) => 0,
         }
@@ -121,11 +122,11 @@ impl Memory {
         let Inner { tables, state, .. } = inner;
         let catalogue = &state.as_ref().expect("called with the files read").catalogue;
         let before = files::list(&self.root, &paths::vectors(&self.machine))?;
-        let own: Vec<Row> = catalogue.own_rows().collect();
+        let own = self.to_be_kept(catalogue);
         if own.is_empty() && before.is_empty() {
             return Ok(Changes::default());
         }
-        match self.flushed_ids(tables).and_then(|ids| self.append(tables, catalogue, &own, &ids, progress)) {
+        match self.flushed_ids(tables).and_then(|ids| self.bring_up(tables, catalogue, &own, ids, progress)) {
             Ok(()) => return self.since(&before),
             Err(Failed::Embedder(error)) => return Err(error),
             Err(Failed::Table(why)) => {
@@ -136,7 +137,7 @@ impl Memory {
         if let Some(tables) = tables {
             tables.flushed = None;
         }
-        match self.append(tables, catalogue, &own, &HashSet::new(), progress) {
+        match self.bring_up(tables, catalogue, &own, HashMap::new(), progress) {
             Ok(()) => self.since(&rewritten(before)),
             Err(Failed::Embedder(error)) => Err(error),
             Err(Failed::Table(why)) => {
@@ -145,47 +146,84 @@ impl Memory {
         }
     }
 
-    /// The ids in this machine's table, read once a process.
-    fn flushed_ids(&self, tables: &mut Option<Tables>) -> Result<HashSet<String>, Failed> {
+    /// The rows of this machine that belong into its table: all but those that have not held for long.
+    fn to_be_kept(&self, catalogue: &Catalogue) -> Vec<Row> {
+        let now = Timestamp::now();
+        let then = now.checked_sub(SignedDuration::try_from(self.settings.retire_age).unwrap_or(SignedDuration::MAX));
+        let then = then.unwrap_or(Timestamp::MIN);
+        let moment = Moment::new(Some(then), now);
+        let retired = |row: Row| {
+            let passage = catalogue.passage(row);
+            let had_begun = passage.recorded_at <= then && passage.valid_from.is_none_or(|from| from <= then);
+            had_begun && !catalogue.holds(row, moment)
+        };
+        catalogue.own_rows().filter(|row| !retired(*row)).collect()
+    }
+
+    /// The passages in this machine's table, read once a process.
+    fn flushed_ids(&self, tables: &mut Option<Tables>) -> Result<HashMap<String, TextDigest>, Failed> {
         let dir = self.root.join(paths::vectors(&self.machine));
         if !dir.exists() {
-            return Ok(HashSet::new());
+            return Ok(HashMap::new());
         }
         if let Some(ids) = tables.as_ref().and_then(|t| t.flushed.as_ref()) {
             return Ok(ids.clone());
         }
         let tables = Tables::started(tables)?;
-        let ids = tables.vector_ids(&dir, self.embedder.id(), self.embedder.dims())?;
+        let ids = tables.vector_ids(&dir, self.embedder.id())?;
         tables.flushed = Some(ids.clone());
         Ok(ids)
     }
 
-    /// Appends the passages of `own` that are not in `flushed` to this machine's table.
-    fn append(
+    /// Brings this machine's table, which holds `flushed`, to what `own` is: appends what lacks, as
+    /// far as vectors are at hand, and drops what is too much as that becomes cheap.
+    fn bring_up(
         &self,
         tables: &mut Option<Tables>,
         catalogue: &Catalogue,
         own: &[Row],
-        flushed: &HashSet<String>,
+        flushed: HashMap<String, TextDigest>,
         progress: &mut dyn FnMut(usize),
     ) -> Result<(), Failed> {
-        let missing: Vec<Row> =
-            own.iter().copied().filter(|row| !flushed.contains(&catalogue.passage(*row).id)).collect();
-        if missing.is_empty() {
+        let mut dead: HashSet<String> = flushed.keys().cloned().collect();
+        let mut missing: Vec<(Row, TextDigest)> = Vec::new();
+        for row in own {
+            let passage = catalogue.passage(*row);
+            let digest = TextDigest::of(&passage.text);
+            match flushed.get(&passage.id) {
+                Some(known) if *known == digest => drop(dead.remove(&passage.id)),
+                Some(_) => return Err(Failed::Table(format!("it holds {} in another wording", passage.id))),
+                None => missing.push((*row, digest)),
+            }
+        }
+        let dir = self.root.join(paths::vectors(&self.machine));
+        if missing.is_empty() && dead.is_empty() {
             return Ok(());
         }
         let tables = Tables::started(tables)?;
-        let dir = self.root.join(paths::vectors(&self.machine));
-        tables.flushed = Some(flushed.clone());
-        for (n, rows) in missing.chunks(BATCH).enumerate() {
-            let passages: Vec<_> = rows.iter().map(|row| catalogue.passage(*row)).collect();
-            let texts: Vec<&str> = passages.iter().map(|p| p.text.as_str()).collect();
-            let vectors = embed::checked(self.embedder.as_ref(), &texts)
+        tables.flushed = Some(flushed);
+        let mut done = 0;
+        for chunk in missing.chunks(BATCH) {
+            let texts: Vec<&str> = chunk.iter().map(|(row, _)| catalogue.passage(*row).text.as_str()).collect();
+            let values = embed::checked_at_hand(self.embedder.as_ref(), &texts)
                 .map_err(|source| Failed::Embedder(MemoryError::Embed { id: self.embedder.id().to_owned(), source }))?;
-            tables.append_vectors(&dir, &passages, &vectors, self.embedder.id(), self.embedder.dims())?;
-            // At once: a failure in a later batch must not make these rows be appended again.
-            tables.flushed.get_or_insert_default().extend(passages.iter().map(|p| p.id.clone()));
-            progress(n * BATCH + rows.len());
+            let rows: Vec<VectorRow<'_>> = chunk.iter().zip(&values).filter_map(|((row, digest), values)| {
+                let values = values.as_deref()?;
+                Some(VectorRow { id: &catalogue.passage(*row).id, digest: *digest, values })
+            }).collect();
+            if !rows.is_empty() {
+                tables.append_vectors(&dir, &rows, self.embedder.id())?;
+                // At once: a failure in a later batch must not make these rows be appended again.
+                let known = tables.flushed.get_or_insert_default();
+                known.extend(rows.iter().map(|row| (row.id.to_owned(), row.digest)));
+            }
+            done += chunk.len();
+            progress(done);
+        }
+        if dir.exists() {
+            let gone: HashSet<String> = tables.settle_vectors(&dir, dead, self.embedder.dims())?.into_iter().collect();
+            let known = tables.flushed.get_or_insert_default();
+            known.retain(|id, _| !gone.contains(id));
         }
         Ok(())
     }
@@ -194,7 +232,7 @@ impl Memory {
     fn since(&self, before: &BTreeMap<String, u64>) -> Result<Changes> {
         let after = files::list(&self.root, &paths::vectors(&self.machine))?;
         let changed = changes::between(before, &after, is_tracked);
-        changes::sync(&self.root, changed.added.iter())?;
+        changes::sync(&self.root, &changed)?;
         Ok(changed)
     }
 }

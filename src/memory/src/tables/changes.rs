@@ -28,15 +28,19 @@ pub(crate) fn between(
     }
 }
 
-/// Makes files and the folders that name them durable.
-pub(crate) fn sync<'a>(root: &Path, paths: impl Iterator<Item = &'a String>) -> Result<()> {
+/// Makes what changed durable: the new files, and the folders that name new or lost ones.
+pub(crate) fn sync(root: &Path, changes: &Changes) -> Result<()> {
     let mut dirs = BTreeSet::new();
-    for path in paths {
+    for path in &changes.added {
         let full = root.join(path);
         File::open(&full).and_then(|f| f.sync_all()).on("sync", &full)?;
+    }
+    for path in changes.added.iter().chain(&changes.removed) {
+        let full = root.join(path);
         dirs.extend(full.ancestors().skip(1).take_while(|dir| dir.starts_with(root)).map(Path::to_owned));
     }
-    for dir in dirs {
+    // A folder that went with its last file is named no more by one that is still there.
+    for dir in dirs.into_iter().filter(|dir| dir.exists()) {
         File::open(&dir).and_then(|f| f.sync_all()).on("sync", &dir)?;
     }
     Ok(())

@@ -34,7 +34,7 @@ use crate::{
     Embedder,
     bm25::{WordCounts, bag},
     catalogue::{Catalogue, Row},
-    embed::{self, Vector},
+    embed::{self, TextDigest, Vector},
     files,
     part::{Ask, Part, PartError, Proposal},
     words,
@@ -227,7 +227,7 @@ fn build_in(
     embedder: &dyn Embedder,
     progress: &mut dyn FnMut(usize),
 ) -> Result<(), PartError> {
-    let stored = stored_vectors(tables, root, embedder);
+    let stored = tables.stored_vectors(root, embedder.id());
     let all: Vec<Row> = (0..catalogue.len()).collect();
     let mut counts = WordCounts::default();
     let table = uri(&building.join("table.lance"))?;
@@ -275,30 +275,12 @@ fn build_in(
     fs::write(building.join("index.json"), serde_json::to_vec(&card).map_err(said)?).map_err(said)
 }
 
-/// The vectors that all machines' tables hold. A table that can not be read is done without; its
-/// owner writes it anew.
-fn stored_vectors(tables: &Tables, root: &Path, embedder: &dyn Embedder) -> HashMap<String, (String, Vec<f32>)> {
-    let mut out = HashMap::new();
-    let Ok(listing) = fs::read_dir(root.join(paths::VECTORS)) else { return out };
-    // A link is no folder here: what git brought in must not lead out of the store.
-    let folders = listing.flatten().filter(|item| item.file_type().is_ok_and(|kind| kind.is_dir()));
-    let mut dirs: Vec<PathBuf> = folders.map(|item| item.path()).collect();
-    dirs.sort();
-    for dir in dirs {
-        match tables.read_vectors(&dir, embedder.id(), embedder.dims()) {
-            Ok(vectors) => out.extend(vectors),
-            Err(why) => tracing::warn!(table = %dir.display(), %why, "a vector table can not be used; embedding anew"),
-        }
-    }
-    out
-}
-
 fn vectors_of(
     passages: &[&Passage],
-    stored: &HashMap<String, (String, Vec<f32>)>,
+    stored: &HashMap<TextDigest, Vec<f32>>,
     embedder: &dyn Embedder,
 ) -> Result<Vec<Vec<f32>>, PartError> {
-    let known = |p: &Passage| stored.get(&p.id).filter(|(text, _)| *text == p.text).map(|(_, vector)| vector.clone());
+    let known = |p: &Passage| stored.get(&TextDigest::of(&p.text)).cloned();
     let missing: Vec<&str> = passages.iter().filter(|p| known(p).is_none()).map(|p| p.text.as_str()).collect();
     let mut new = embed::checked(embedder, &missing).map_err(|e| PartError(e.0))?.into_iter();
     Ok(passages.iter().map(|p| known(p).unwrap_or_else(|| new.next().expect("one for each missing text"))).collect())

@@ -318,14 +318,14 @@ fn a_flush_that_failed_half_way_goes_on_where_it_stopped() {
         }
     }
     let store = Store::new();
-    store.record(&many(1_500));
+    store.record(&many(4_500));
     let memory =
         Memory::open_with(store.dir.path(), &store.machine, Arc::new(Faint::default()), Settings::default()).unwrap();
     let error = memory.flush().unwrap_err().to_string();
     assert!(error.contains("the embedder `local-hash-384/1` gave no vectors: rate limit"), "{error}");
-    assert_eq!(memory.stats().unwrap().flushed, 1_024);
+    assert_eq!(memory.stats().unwrap().flushed, 4_096);
     memory.flush().unwrap();
     let stats = store.memory().stats().unwrap();
-    assert_eq!((stats.flushed, stats.tail), (1_500, 0));
+    assert_eq!((stats.flushed, stats.tail), (4_500, 0));
     assert_eq!(memory.vector_files().unwrap().len(), 3, "two fragments and a manifest: nothing was appended twice");
 }
