@@ -5,6 +5,7 @@
 //! the same trait: memory is used from a blocking thread anyway.
 
 mod cache;
+pub(crate) mod concepts;
 mod local;
 mod serving;
 

@@ -340,7 +340,8 @@ fn dir(root: &Path) -> PathBuf {
 /// Removes the caches of embedders that were used the longest ago.
 fn keep_newest(dir: &Path, keep: usize) {
     let Ok(listing) = fs::read_dir(dir) else { return };
-    let age = |item: fs::DirEntry| Some((item.metadata().ok()?.modified().unwrap_or(SystemTime::UNIX_EPOCH), item.path()));
+    let age =
+        |item: fs::DirEntry| Some((item.metadata().ok()?.modified().unwrap_or(SystemTime::UNIX_EPOCH), item.path()));
     let mut files: Vec<(SystemTime, PathBuf)> = listing.flatten().filter_map(age).collect();
     files.sort_unstable_by(|a, b| b.cmp(a));
     for (_, path) in files.into_iter().skip(keep) {

@@ -207,10 +207,14 @@ impl Memory {
             let texts: Vec<&str> = chunk.iter().map(|(row, _)| catalogue.passage(*row).text.as_str()).collect();
             let values = embed::checked_at_hand(self.embedder.as_ref(), &texts)
                 .map_err(|source| Failed::Embedder(MemoryError::Embed { id: self.embedder.id().to_owned(), source }))?;
-            let rows: Vec<VectorRow<'_>> = chunk.iter().zip(&values).filter_map(|((row, digest), values)| {
-                let values = values.as_deref()?;
-                Some(VectorRow { id: &catalogue.passage(*row).id, digest: *digest, values })
-            }).collect();
+            let rows: Vec<VectorRow<'_>> = chunk
+                .iter()
+                .zip(&values)
+                .filter_map(|((row, digest), values)| {
+                    let values = values.as_deref()?;
+                    Some(VectorRow { id: &catalogue.passage(*row).id, digest: *digest, values })
+                })
+                .collect();
             if !rows.is_empty() {
                 tables.append_vectors(&dir, &rows, self.embedder.id())?;
                 // At once: a failure in a later batch must not make these rows be appended again.

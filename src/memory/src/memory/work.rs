@@ -20,12 +20,7 @@ use cairn_store_layout::paths;
 use serde::{Deserialize, Serialize};
 
 use super::Memory;
-use crate::{
-    EmbedError, Embedder, MemoryError, ServingRecord,
-    catalogue::Row,
-    embed,
-    error::Result,
-};
+use crate::{EmbedError, Embedder, MemoryError, ServingRecord, catalogue::Row, embed, error::Result};
 
 /// How many texts are looked up at once.
 const LOOK: usize = 256;
@@ -198,7 +193,8 @@ impl Memory {
             let inner = &mut *self.ready()?;
             if self.root.join(paths::VECTORS).exists() {
                 let tables = crate::tables::Tables::started(&mut inner.tables);
-                let tables = tables.map_err(|e| MemoryError::Table { path: self.root.join(paths::VECTORS), why: e.0 })?;
+                let tables =
+                    tables.map_err(|e| MemoryError::Table { path: self.root.join(paths::VECTORS), why: e.0 })?;
                 let stored = tables.stored_vectors(&self.root, embedder.id());
                 let stored: Vec<_> = stored.iter().map(|(digest, vector)| (*digest, vector.as_slice())).collect();
                 if let Err(why) = embedder.keep(&stored) {

@@ -64,11 +64,7 @@ impl Tables {
     }
 
     /// Returns the vectors that `embedder` made, by the text that each was made of.
-    pub(crate) fn read_vectors(
-        &self,
-        dir: &Path,
-        embedder: &str,
-    ) -> Result<HashMap<TextDigest, Vec<f32>>, PartError> {
+    pub(crate) fn read_vectors(&self, dir: &Path, embedder: &str) -> Result<HashMap<TextDigest, Vec<f32>>, PartError> {
         let mut out = HashMap::new();
         for batch in &self.read_columns(dir, &["digest", "vector"], embedder)? {
             out.extend(digest_values(batch)?.into_iter().zip(vector_values(batch)?));

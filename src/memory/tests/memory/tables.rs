@@ -322,7 +322,7 @@ fn a_flush_that_failed_half_way_goes_on_where_it_stopped() {
     let memory =
         Memory::open_with(store.dir.path(), &store.machine, Arc::new(Faint::default()), Settings::default()).unwrap();
     let error = memory.flush().unwrap_err().to_string();
-    assert!(error.contains("the embedder `local-hash-384/1` gave no vectors: rate limit"), "{error}");
+    assert!(error.contains("the embedder `local-hash-384/2` gave no vectors: rate limit"), "{error}");
     assert_eq!(memory.stats().unwrap().flushed, 4_096);
     memory.flush().unwrap();
     let stats = store.memory().stats().unwrap();
