@@ -4,7 +4,7 @@
 //! the driver appends from recorded events and this crate only reads. Everything this crate writes
 //! can be deleted and comes back with identical answers:
 //!
-//! - `memory/vectors/<machine>.lance/` (tracked): the vectors of the passages one machine recorded,
+//! - `memory/vectors/<machine>.lance/` (tracked, merged by tiers, holds no text): the vectors of the passages one machine recorded,
 //!   so that a clone need not pay an embedder again. Only its machine writes it; all are read.
 //! - `.cairn/index/` (local, ignored): a table of all machines' passages with a full text index.
 //!
@@ -60,7 +60,7 @@ pub use entities::{AsOf, Candidate, Find, Refused, Trouble};
 pub use episodes::{Happened, Range};
 pub use error::{MemoryError, Result};
 pub use ledger::{Kept, Ledger, Unreadable};
-pub use memory::{Budget, Change, Embedding, Memory, Progress, Settings, Stats};
+pub use memory::{Budget, Change, Embedding, Memory, Progress, Settings, Stats, is_tracked};
 pub use proposals::{Proposals, Proposed};
 pub use query::{Hit, LIMIT_MAX, Query, Recalled, Why};
 pub use usage::{Usage, Uses};

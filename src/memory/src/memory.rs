@@ -12,8 +12,8 @@ use jiff::Timestamp;
 use crate::{
     Embedder, LocalEmbedder, Query, Recalled,
     catalogue::{Catalogue, Moment, Refreshed},
-    entities::Entities,
     embed::Serving,
+    entities::Entities,
     error::Result,
     files,
     part::Part,
@@ -328,7 +328,8 @@ impl std::fmt::Debug for Memory {
 }
 
 /// Tells whether a file of a vector table belongs into a commit: what [`crate::GITIGNORE`] says, as code.
-fn is_tracked(path: &str) -> bool {
+#[must_use]
+pub fn is_tracked(path: &str) -> bool {
     !path.contains(".lance/_transactions/") && !path.ends_with("/_versions/latest_version_hint.json")
 }
 

@@ -28,38 +28,9 @@ static GROUPS: LazyLock<HashMap<String, Vec<&'static str>>> = LazyLock::new(|| {
     groups
 });
 
-/// The stems of each group.
-static MEMBERS: LazyLock<HashMap<&'static str, Vec<&'static str>>> = LazyLock::new(|| {
-    let mut members: HashMap<&str, Vec<&str>> = HashMap::new();
-    for (stem, names) in GROUPS.iter() {
-        for name in names {
-            members.entry(name).or_default().push(stem);
-        }
-    }
-    members.values_mut().for_each(|stems| stems.sort_unstable());
-    members
-});
-
 /// The names of the groups of a stem, or of two stems joined by a blank.
 pub(crate) fn of(stem: &str) -> &'static [&'static str] {
     GROUPS.get(stem).map_or(&[], Vec::as_slice)
-}
-
-/// The other stems that mean nearly the same as this one, each with the share of its meaning: one
-/// part in as many groups as the stem is in. Pairs of stems are left out. Sorted by stem.
-///
-/// For the full text ranking, which may look for them as well, at a weight far below the word's own.
-pub(crate) fn kin(stem: &str) -> Vec<(&'static str, f64)> {
-    let names = of(stem);
-    let share = 1.0 / names.len().max(1) as f64;
-    let mut out: Vec<(&str, f64)> = Vec::new();
-    for other in names.iter().flat_map(|name| &MEMBERS[name]) {
-        if *other != stem && !other.contains(' ') && !out.iter().any(|(seen, _)| seen == other) {
-            out.push((other, share));
-        }
-    }
-    out.sort_unstable_by_key(|(stem, _)| *stem);
-    out
 }
 
 #[cfg(test)]
@@ -75,14 +46,6 @@ mod tests {
         assert!(group("invoices").contains(&"invoice") && group("billed").contains(&"invoice"));
         assert!(group("past_due").contains(&"late"));
         assert!(group("giraffe").is_empty());
-    }
-
-    #[test]
-    fn kin_are_other_words_with_their_share() {
-        let kin = kin("lorri");
-        assert!(kin.iter().any(|(stem, share)| *stem == "truck" && *share == 1.0), "{kin:?}");
-        assert!(kin.iter().all(|(stem, _)| *stem != "lorri" && !stem.contains(' ')));
-        assert!(super::kin("giraffe").is_empty());
     }
 
     #[test]

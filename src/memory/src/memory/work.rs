@@ -103,6 +103,7 @@ impl Memory {
         if embedder.costs() && !std::mem::replace(&mut working.seeded, true) {
             self.seed(embedder)?;
         }
+        let mut asked_once = false;
         let progress = loop {
             let (texts, len) = self.lacking(embedder, &mut working, budget.batch.max(1))?;
             if texts.is_empty() {
@@ -111,7 +112,7 @@ impl Memory {
                     None => Progress::Rested,
                 };
             }
-            if begun.elapsed() >= budget.time {
+            if std::mem::replace(&mut asked_once, true) && begun.elapsed() >= budget.time {
                 break Progress::More;
             }
             let asked: Vec<&str> = texts.iter().map(String::as_str).collect();
@@ -171,7 +172,7 @@ impl Memory {
             let from = working.upto;
             let end = len.min(from.saturating_add(LOOK as Row));
             let texts: Vec<&str> = (from..end).map(|row| catalogue.passage(row).text.as_str()).collect();
-            let at_hand = embedder.at_hand(&texts);
+            let at_hand = embed::checked_at_hand(embedder, &texts);
             let at_hand = at_hand.map_err(|source| MemoryError::Embed { id: embedder.id().to_owned(), source })?;
             for (text, vector) in texts.iter().zip(at_hand) {
                 if vector.is_some() && out.is_empty() {

@@ -1,6 +1,6 @@
 //! How much of the small corpus recall finds, as measured, with a floor under it.
 //!
-//! Measured with the local embedder: 12 of 12 questions that share words with their note, 6 of 12
+//! Measured with the local embedder: 12 of 12 questions that share words with their note, 7 of 12
 //! that share none or nearly none (3 before it had a word list, 2 without stems). Its weights were
 //! chosen on this corpus, so it is no measure of how it does elsewhere, only a floor.
 
@@ -24,5 +24,5 @@ fn recall_at_five_stays_above_its_floor() {
     let (word, meaning) = (found("word"), found("meaning"));
     println!("recall@5: word {word:?}, meaning {meaning:?}");
     assert!(word.0 >= 12 && word.1 == 12, "questions that share words: {word:?}");
-    assert!(meaning.0 >= 6 && meaning.1 == 12, "questions that hardly share any: {meaning:?}");
+    assert!(meaning.0 >= 7 && meaning.1 == 12, "questions that hardly share any: {meaning:?}");
 }

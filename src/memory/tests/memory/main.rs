@@ -3,6 +3,9 @@
 
 #![expect(clippy::unwrap_used, reason = "a helper of a test fails like the test itself")]
 
+#[cfg(feature = "lance")]
+mod bounded;
+mod changing;
 mod corpus;
 mod entities;
 mod support;

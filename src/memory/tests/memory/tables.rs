@@ -173,6 +173,14 @@ fn a_missing_file_in_the_vector_table_is_repaired() {
 }
 
 #[test]
+fn a_torn_file_in_the_vector_table_is_repaired() {
+    check_damage("memory/vectors", |file| {
+        let bytes = fs::read(file).unwrap();
+        fs::write(file, &bytes[..bytes.len() / 2]).unwrap();
+    });
+}
+
+#[test]
 fn noise_in_the_vector_table_is_repaired() {
     check_damage("memory/vectors", |file| {
         let noise: Vec<u8> = (0..fs::metadata(file).unwrap().len()).map(|n| (n * 31 % 251) as u8).collect();
