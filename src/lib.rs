@@ -10,5 +10,6 @@ pub mod cli;
 pub mod connectors;
 pub mod driver;
 pub mod effects;
+pub mod embedders;
 mod learning;
 pub mod store;

@@ -116,6 +116,11 @@ impl Beside {
         self.tell.is_some()
     }
 
+    /// Wakes the loop from another thread, if there is a loop to be woken.
+    pub(super) fn teller(&self) -> Option<Sender<Wake>> {
+        self.tell.clone()
+    }
+
     /// Tells whether a job is under way: what it holds is in no commit yet, as far as is known.
     pub(super) fn is_busy(&self) -> bool {
         self.under_way.is_some()

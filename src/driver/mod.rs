@@ -15,6 +15,7 @@ mod beside;
 mod branch;
 mod children;
 mod clock;
+mod embedding;
 mod error;
 mod events;
 mod fence;
@@ -124,6 +125,9 @@ struct Driver {
     store: Store,
     /// Before the lock: what is under way in the repository ends while we own it.
     beside: beside::Beside,
+    embedding: embedding::Embedding,
+    /// Whether the vector table was compared with the last commit since this kernel started.
+    vectors_compared: bool,
     lock: KernelLock,
     machine: MachineId,
     repo: Repo,
@@ -397,6 +401,7 @@ impl Driver {
         if self.clock.up().saturating_sub(self.checkpointed) >= CHECKPOINT {
             self.checkpoint();
         }
+        self.embed_beside();
         if self.memory.flush_due() {
             self.flush_memory()?;
         }

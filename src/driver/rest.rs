@@ -12,7 +12,7 @@ use super::{
 };
 use crate::store::{
     fsutil,
-    git::{Change, CommitHash, CommitPlan, Content, Repo},
+    git::{Change, ChangeKind, ChangedPath, CommitHash, CommitPlan, Content, Repo},
 };
 
 /// The most commits of one group: what they hold is in memory meanwhile, and the loop waits while they are planned.
@@ -215,15 +215,22 @@ impl Driver {
         Ok(())
     }
 
-    /// Writes what is remembered into the vector table and commits it.
+    /// Writes what is remembered into the vector table and commits it, with whatever a kernel that was killed had
+    /// written and not committed.
     pub(super) fn flush_memory(&mut self) -> Result<(), DriverError> {
-        if !self.vectors || self.memory.waiting() == 0 {
+        if !self.vectors {
+            return Ok(());
+        }
+        // looked for once a kernel, because it reads the whole table
+        let first = !self.vectors_compared && self.repo.head(None)?.is_some();
+        let left_over = first && !self.vectors_ahead()?.is_empty();
+        self.vectors_compared |= first;
+        if self.memory.waiting() == 0 && !left_over {
             return Ok(());
         }
         // memory is rebuilt from passages at any time: its troubles never stop the kernel
         let changes = match self.memory.flush() {
-            Ok(changes) if !changes.is_empty() => changes,
-            Ok(_) => return Ok(()),
+            Ok(changes) => changes,
             Err(error) => {
                 tracing::warn!(%error, "vectors were not written; recall goes on from the passages");
                 return Ok(());
@@ -231,12 +238,31 @@ impl Driver {
         };
         let written = changes.added.into_iter().map(|path| Change::Write { path, content: Content::WorkTree });
         let removed = changes.removed.into_iter().map(|path| Change::Remove { path });
-        let changes: Vec<Change> = written.chain(removed).collect();
+        let mut changes: Vec<Change> = written.chain(removed).collect();
+        if left_over {
+            changes = self.vectors_ahead()?;
+        }
+        if changes.is_empty() {
+            return Ok(());
+        }
         let touched: Vec<String> = changes.iter().map(|c| c.path().to_owned()).collect();
         let plan = self.machine_plan("memory: vectors of new passages".to_owned(), changes);
         self.commit_group(&[plan])?;
         self.stale_index.extend(touched);
         Ok(())
+    }
+
+    /// How this machine's vector table differs from the last commit.
+    fn vectors_ahead(&self) -> Result<Vec<Change>, DriverError> {
+        let dir = paths::vectors(&self.machine);
+        let found = self.repo.changed_under(&[dir.as_str()])?;
+        let change = |changed: ChangedPath| match changed.kind {
+            ChangeKind::Removed => Change::Remove { path: changed.path },
+            ChangeKind::Added | ChangeKind::Modified => {
+                Change::Write { path: changed.path, content: Content::WorkTree }
+            }
+        };
+        Ok(found.paths.into_iter().filter(|changed| cairn_memory::is_tracked(&changed.path)).map(change).collect())
     }
 
     fn plan(

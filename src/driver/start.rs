@@ -5,8 +5,6 @@ use std::{
     sync::Arc,
 };
 
-use cairn_memory::Memory;
-
 use super::{
     Answers, Driver, DriverError, Edits, Families, Leases, MachineLog, Pace, Runs, Served, Triggers, Turn, World,
     beside, events, fence, load,
@@ -52,7 +50,7 @@ impl Driver {
         }
         let fence::Standpoint { machine, mark, retired } =
             fence::stand(&world.home, &store, machine, &repo, journal.last())?;
-        let memory = Arc::new(Memory::open(store.root(), &machine)?);
+        let memory = Arc::new(crate::embedders::open_memory(store.root(), &machine)?);
         if let Some(code) = &store.card().defaults.calling_code {
             memory.calls_from(code);
         }
@@ -61,6 +59,8 @@ impl Driver {
         let mut driver = Self {
             log: MachineLog::default(),
             beside: beside::Beside::default(),
+            embedding: super::embedding::Embedding::default(),
+            vectors_compared: false,
             triggers: Triggers::new(&world.home, &store, &machine),
             checkpointed: clock.up(),
             clock,

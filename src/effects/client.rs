@@ -147,7 +147,7 @@ fn settle(attempt: &Attempt<'_>, status: StatusCode) {
 }
 
 /// The pause that `Retry-After` asks for, in seconds or as a date, at most a day.
-fn retry_after(response: &Response) -> Option<Duration> {
+pub(crate) fn retry_after(response: &Response) -> Option<Duration> {
     const PAUSE_MAX: Duration = Duration::from_secs(24 * 3600);
     let text = response.headers().get(header::RETRY_AFTER)?.to_str().ok()?.trim();
     let pause = match text.parse::<u64>() {
@@ -181,7 +181,7 @@ pub(crate) fn guard_key(url: &str) -> Result<(), Fault> {
 }
 
 /// An error with its causes, without the URL: a key has been seen in query strings before.
-fn chain(error: &reqwest::Error) -> String {
+pub(crate) fn chain(error: &reqwest::Error) -> String {
     let mut text = if error.is_timeout() { "timed out".to_owned() } else { String::new() };
     let mut cause = std::error::Error::source(error);
     while let Some(inner) = cause {

@@ -22,7 +22,7 @@ pub use perform::{RESULT_BYTES_MAX, perform};
 pub use recall::{RecallHit, RecallQuery, Recaller};
 pub use secrets::{SECRET_BYTES_MIN, Secrets};
 
-pub(crate) use client::{Reply, guard_key, is_loopback, send};
+pub(crate) use client::{Reply, chain, guard_key, is_loopback, retry_after, send};
 pub(crate) use launch::{Ended, Program};
 pub(crate) use perform::{Attempt, typed};
 pub(crate) use program::finish;

@@ -6,6 +6,7 @@
 mod support;
 
 mod context;
+mod embedders;
 mod files;
 mod http;
 mod llm;

@@ -5,6 +5,7 @@ mod audit;
 mod forget;
 mod search;
 mod show;
+mod stats;
 mod tidy;
 
 use cairn_memory::Memory;
@@ -22,7 +23,7 @@ use super::{
     context::{Context, Outcome},
     failure::{Failure, chain, exit},
 };
-use crate::store::Store;
+use crate::{embedders, store::Store};
 
 /// What was learned.
 #[derive(Debug, Subcommand)]
@@ -44,6 +45,8 @@ pub enum Mem {
         /// The passage: its id, or a beginning of at least 4 characters
         id: String,
     },
+    /// What memory holds, which embedder answers, and what waits for vectors
+    Stats,
 }
 
 impl Mem {
@@ -56,6 +59,7 @@ impl Mem {
             Self::Tidy(tidy) => tidy.run(context),
             Self::Audit(audit) => audit.run(context),
             Self::Show { id } => show::run(context, id),
+            Self::Stats => stats::run(context),
         }
     }
 }
@@ -91,7 +95,7 @@ fn line(passage: &Passage) -> String {
 
 fn open(context: &Context, store: &Store) -> Result<Memory, Failure> {
     let machine = context.machine(store)?;
-    Memory::open(store.root(), &machine).map_err(|e| failed(&e))
+    embedders::open_memory(store.root(), &machine).map_err(|e| failed(&e))
 }
 
 fn failed(error: &cairn_memory::MemoryError) -> Failure {

@@ -24,7 +24,8 @@ pub use connector::{
 pub use field::{Field, FieldType, fill};
 pub use knowledge::Knowledge;
 pub use memory_policy::{
-    AcceptRule, Filter, ForgetRule, KEEP_LABEL, MEMORY_POLICY, MemoryPolicy, SUMMARY, SummariseRule, Tidy, matches,
+    AcceptRule, BATCH_MAX, DIMS_MAX, EmbedderPolicy, Filter, ForgetRule, KEEP_LABEL, MEMORY_POLICY, MemoryPolicy,
+    RemoteEmbedder, SUMMARY, SummariseRule, Tidy, matches,
 };
 pub use parse::parse as parse_workflow;
 pub use problem::{Position, Problem, nearest};

@@ -1,11 +1,13 @@
 //! `policies/memory.toml`: what memory may do by itself.
 //!
-//! Without the file nothing is learned unasked and nothing leaves.
+//! Without the file nothing is learned unasked, nothing leaves, and vectors are made without a model.
 
 mod accept;
+mod embedder;
 mod leaving;
 
 pub use accept::{AcceptRule, matches};
+pub use embedder::{BATCH_MAX, DIMS_MAX, EmbedderPolicy, RemoteEmbedder};
 pub use leaving::{Filter, ForgetRule, KEEP_LABEL, SUMMARY, SummariseRule, Tidy};
 
 use serde::Deserialize;
@@ -35,6 +37,12 @@ pub struct MemoryPolicy {
     /// What is summarised, in the order of the file.
     #[serde(default)]
     pub summarise: Vec<SummariseRule>,
+    /// What turns passages into vectors.
+    #[serde(skip)]
+    pub embedder: EmbedderPolicy,
+    /// The same as written, until it was read.
+    #[serde(default, rename = "embedder")]
+    written: Option<embedder::RawEmbedder>,
 }
 
 impl MemoryPolicy {
@@ -47,7 +55,10 @@ impl MemoryPolicy {
             let message = format!("the file has {} bytes; policies have at most {FILE_BYTES_MAX}", text.len());
             return Err(Problem::new(file, None, message));
         }
-        let policy: Self = read(file, text)?;
+        let mut policy: Self = read(file, text)?;
+        if let Some(written) = policy.written.take() {
+            policy.embedder = written.read(file, text)?;
+        }
         if policy.accept.len().max(policy.forget.len()).max(policy.summarise.len()) > RULES_MAX {
             return Err(Problem::new(file, None, format!("there are more than {RULES_MAX} rules of one kind")));
         }
