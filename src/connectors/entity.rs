@@ -146,10 +146,10 @@ pub(super) async fn call(attempt: &Attempt<'_>, operation: &str, input: &Value) 
     let ground = Ground { memory, root: attempt.world.root.clone(), source, key: job.key.clone(), at: job.at };
     let (operation, input) = (operation.to_owned(), input.clone());
     blocking(move || match operation.as_str() {
-        "get" => ground.get(typed("entity.get", &input)?),
+        "get" => ground.get(&typed("entity.get", &input)?),
         "find" => ground.find(typed("entity.find", &input)?),
         "resolve" => ground.resolve(typed("entity.resolve", &input)?),
-        "history" => ground.history(typed("entity.history", &input)?),
+        "history" => ground.history(&typed("entity.history", &input)?),
         "set" => ground.set(typed("entity.set", &input)?),
         "merge" => ground.merge(typed("entity.merge", &input)?),
         "split" => ground.split(typed("entity.split", &input)?),
@@ -162,8 +162,8 @@ pub(super) async fn call(attempt: &Attempt<'_>, operation: &str, input: &Value) 
 }
 
 impl Ground {
-    fn get(&self, input: GetInput) -> Result<Done, Fault> {
-        let found = self.memory.entity(&input.entity, &as_of(input.as_of)).map_err(unreadable)?;
+    fn get(&self, input: &GetInput) -> Result<Done, Fault> {
+        let found = self.memory.entity(&input.entity, &as_of(input.as_of)).map_err(|e| unreadable(&e))?;
         Ok(Done::of(match found {
             Some(entity) => document(&entity),
             // version 0 is the one to expect by whoever makes it
@@ -175,14 +175,14 @@ impl Ground {
         let limit = within(input.limit)?;
         let FindInput { kind, fields, text, as_of: at, .. } = input;
         let find = Find { kind, fields, text, limit };
-        let found = self.memory.entities(&find, &as_of(at)).map_err(unreadable)?;
+        let found = self.memory.entities(&find, &as_of(at)).map_err(|e| unreadable(&e))?;
         Ok(Done::of(json!({ "entities": found.iter().map(document).collect::<Vec<_>>() })))
     }
 
     fn resolve(&self, input: ResolveInput) -> Result<Done, Fault> {
         let limit = within(input.limit)?;
         let fields = Value::Object(input.fields);
-        let mut found = self.memory.resolve(input.kind.as_deref(), &fields).map_err(unreadable)?;
+        let mut found = self.memory.resolve(input.kind.as_deref(), &fields).map_err(|e| unreadable(&e))?;
         found.truncate(limit);
         let mut sure = found.iter().filter(|candidate| candidate.is_sure());
         // two that are sure contradict each other: a person decides whether they are one
@@ -193,9 +193,9 @@ impl Ground {
         Ok(Done::of(json!({ "entity": entity, "candidates": found })))
     }
 
-    fn history(&self, input: HistoryInput) -> Result<Done, Fault> {
+    fn history(&self, input: &HistoryInput) -> Result<Done, Fault> {
         let limit = within(input.limit)?;
-        let all = self.memory.entity_history(&input.entity, &as_of(input.as_of)).map_err(unreadable)?;
+        let all = self.memory.entity_history(&input.entity, &as_of(input.as_of)).map_err(|e| unreadable(&e))?;
         let skip = all.len().saturating_sub(limit);
         let changes: Vec<Value> = all.iter().skip(skip).map(|entry| json!(entry.line)).collect();
         Ok(Done::of(json!({ "changes": changes, "version": all.len() })))
@@ -226,7 +226,7 @@ impl Ground {
     fn split(&self, input: SplitInput) -> Result<Done, Fault> {
         let merge = match input.merge {
             Some(merge) => merge,
-            None => match self.memory.merge_of(&input.entity).map_err(unreadable)? {
+            None => match self.memory.merge_of(&input.entity).map_err(|e| unreadable(&e))? {
                 Some(entry) => entry.line.id,
                 None => return Err(Fault::hard("bad_input", format!("{} is merged into nothing", input.entity))),
             },
@@ -271,6 +271,6 @@ fn within(limit: usize) -> Result<usize, Fault> {
     Err(Fault::hard("bad_input", format!("`limit` must be 1 to {GIVEN_MAX}, not {limit}")))
 }
 
-fn unreadable(error: MemoryError) -> Fault {
+fn unreadable(error: &MemoryError) -> Fault {
     Fault::soft("memory", error.to_string())
 }

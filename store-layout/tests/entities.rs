@@ -1,5 +1,7 @@
 //! Entities folded from changes: the same on every machine, whatever came when, and every merge can be taken back.
 
+#![expect(clippy::unwrap_used, reason = "a helper of a test fails like the test itself")]
+
 use cairn_store_layout::{
     EntityId, MachineId,
     entity::{Change, Entity, EntityChange, Facts, Line},

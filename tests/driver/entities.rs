@@ -14,7 +14,7 @@ use crate::support::Bench;
 fn change(entity: &str, set: Value, expected_version: Option<u64>) -> Verb {
     let Value::Object(set) = set else { panic!("an object") };
     Verb::EntitySet(NewChange {
-        entity: EntityId::new(entity).unwrap(),
+        entity: EntityId::new(entity).expect("an id"),
         set,
         add: Default::default(),
         remove: Default::default(),
@@ -24,8 +24,8 @@ fn change(entity: &str, set: Value, expected_version: Option<u64>) -> Verb {
 }
 
 fn entity(bench: &Bench, id: &str) -> Option<Entity> {
-    let memory = Memory::open(bench.root(), &bench.machine).unwrap();
-    memory.entity(&EntityId::new(id).unwrap(), &AsOf::Now).unwrap()
+    let memory = Memory::open(bench.root(), &bench.machine).expect("a memory");
+    memory.entity(&EntityId::new(id).expect("an id"), &AsOf::Now).expect("readable files")
 }
 
 fn values(bench: &Bench, id: &str) -> Value {
@@ -54,8 +54,13 @@ fn of_two_steps_that_read_one_version_one_wins_and_the_other_is_told_who_did() {
     let lost = runs.iter().find(|run| *run != won).unwrap();
     let asked = bench.open_of(lost);
     let told = format!("{asked:?}");
-    assert!(told.contains("version_conflict") && told.contains("is at version 2, not at 1"), "{told}");
+    assert!(told.contains("is at version 2, not at 1"), "{told}");
     assert!(told.contains(&format!("run {} note set `terms`", won.short())), "{told}");
+    let history = std::fs::read_to_string(bench.path(&cairn_store_layout::paths::run(lost))).unwrap();
+    assert!(
+        history.contains("\"code\":\"version_conflict\"") && history.contains("\"class\":\"business\""),
+        "{history}"
+    );
     let brandt = entity(&bench, "client/brandt").unwrap();
     assert_eq!(brandt.version, 2);
     // the change is a line of this machine's file, in the commit of the run that made it

@@ -86,7 +86,7 @@ impl Memory {
             let Some(other) = self.entity(&candidate.entity, &super::AsOf::Now)? else { continue };
             let known = changed.names().any(|a| other.names().any(|b| settled.contains(&pair(a, b))));
             if !known {
-                proposals.push(Learned::Proposal(proposal(changed, &other, candidate.likeness, source, at)));
+                proposals.push(Learned::Proposal(proposal(changed, &other, &candidate.likeness, source, at)));
             }
         }
         Ok(proposals)
@@ -122,7 +122,7 @@ fn candidate(entity: &Entity, sought: &Traits, calling_code: Option<&str>) -> Op
     Some(Candidate { entity: entity.id.clone(), likeness })
 }
 
-fn proposal(changed: &Entity, other: &Entity, likeness: Likeness, source: &Source, at: Timestamp) -> Proposal {
+fn proposal(changed: &Entity, other: &Entity, likeness: &Likeness, source: &Source, at: Timestamp) -> Proposal {
     let age = |entity: &Entity| (entity.created, entity.id.clone());
     let (from, into) = if age(changed) < age(other) { (other, changed) } else { (changed, other) };
     let change = EntityChange {
