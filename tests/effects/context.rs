@@ -94,7 +94,7 @@ async fn a_step_is_given_what_applies_what_is_known_and_what_is_not() {
     let output = &done.output;
     assert_eq!(
         output["rules"],
-        json!([{ "id": "rules/fees", "text": "No late fees.", "why": "applies to step letter, workflow chase" }])
+        json!([{ "id": "rules/fees", "text": "No late fees.", "source": "knowledge/rules/fees.md", "why": "applies to step letter, workflow chase" }])
     );
     assert_eq!(output["preferences"]["language"]["value"], "German");
     assert_eq!(output["examples"][0]["wanted"], "wanted words");

@@ -144,10 +144,15 @@ fn told(evidence: &Value) -> String {
     }
     match evidence {
         Value::String(text) => text.clone(),
+        hit if is_hit(hit) => passage(hit),
         Value::Object(map) => map
             .iter()
             .filter(|(_, value)| !is_nothing(value))
-            .map(|(name, value)| format!("{name}:\n{}", indented(&told(value))))
+            .map(|(name, value)| match value {
+                Value::Array(_) | Value::Object(_) => format!("{name}:\n{}", indented(&told(value))),
+                Value::String(text) if text.contains('\n') => format!("{name}:\n{}", indented(text)),
+                scalar => format!("{name}: {}", told(scalar)),
+            })
             .collect::<Vec<_>>()
             .join("\n"),
         Value::Array(items) => {
@@ -164,8 +169,11 @@ fn hits(evidence: &Value) -> Option<&Vec<Value>> {
         return None;
     }
     let list = evidence.get("hits").unwrap_or(evidence).as_array()?;
-    let is_hit = |v: &Value| v.get("text").is_some_and(Value::is_string) && v.get("why").is_some();
     (evidence.get("hits").is_some() || (!list.is_empty() && list.iter().all(is_hit))).then_some(list)
+}
+
+fn is_hit(value: &Value) -> bool {
+    value.get("text").is_some_and(Value::is_string) && value.get("why").is_some()
 }
 
 fn passage(hit: &Value) -> String {
@@ -204,6 +212,6 @@ mod tests {
         assert_eq!(told(&json!({"hits": [hit]})), shown);
         assert_eq!(told(&json!([hit])), shown);
         assert_eq!(told(&json!({"hits": []})), "nothing is remembered about it");
-        assert_eq!(told(&json!({"row": {"days": 12}, "note": "x"})), "note:\n  x\nrow:\n  days:\n    12");
+        assert_eq!(told(&json!({"row": {"days": 12}, "note": "x"})), "note: x\nrow:\n  days: 12");
     }
 }

@@ -172,9 +172,9 @@ fn told_as(selection: &Selection<'_>, folder: &str) -> Vec<Value> {
     chosen
         .map(|Chosen { knowledge, why, .. }| match &knowledge.content {
             Content::Example { given, wanted } => {
-                json!({ "id": knowledge.id, "given": given, "wanted": wanted, "why": why })
+                json!({ "id": knowledge.id, "given": given, "wanted": wanted, "source": knowledge.file(), "why": why })
             }
-            _ => json!({ "id": knowledge.id, "text": knowledge.text(), "why": why }),
+            _ => json!({ "id": knowledge.id, "text": knowledge.text(), "source": knowledge.file(), "why": why }),
         })
         .collect()
 }
@@ -183,7 +183,10 @@ fn told_as(selection: &Selection<'_>, folder: &str) -> Vec<Value> {
 fn preferences(selection: &Selection<'_>) -> Map<String, Value> {
     let one = |Chosen { knowledge, why, .. }: &Chosen<'_>| match (&knowledge.content, &knowledge.topic) {
         (Content::Preference { value, .. }, Some(topic)) => {
-            Some((topic.clone(), json!({ "id": knowledge.id, "value": value, "why": why })))
+            let source = knowledge.file();
+            let told =
+                json!({ "id": knowledge.id, "value": value, "text": knowledge.text(), "source": source, "why": why });
+            Some((topic.clone(), told))
         }
         _ => None,
     };

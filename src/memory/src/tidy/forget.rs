@@ -25,10 +25,11 @@ pub(super) fn plan(items: &[Item<'_>], policy: &MemoryPolicy, now: Timestamp, pl
     }
 }
 
-/// What one rule takes of what fits it.
+/// What one rule takes of what fits it, what is worth the least first.
 fn taken<'a>(rule: &ForgetRule, fit: &[Item<'a>], now: Timestamp) -> Vec<(Item<'a>, String)> {
-    let due: Vec<(Item<'a>, Vec<String>)> =
+    let mut due: Vec<(Item<'a>, Vec<String>)> =
         fit.iter().filter_map(|item| Some((*item, due(rule, item, now)?))).collect();
+    due.sort_by_cached_key(|(item, _)| worth(item));
     if rule.keep.is_none() && rule.over_bytes.is_none() {
         return due.into_iter().map(|(item, reasons)| (item, reasons.join(", "))).collect();
     }
