@@ -7,18 +7,14 @@
 mod answer;
 mod remote;
 
-use std::{fs, path::Path, sync::Arc};
+use std::{path::Path, sync::Arc};
 
 use cairn_memory::{CachedEmbedder, Change, Embedder, LocalEmbedder, Memory, MemoryError, ServingRecord, Settings};
-use cairn_store_layout::{
-    MachineId,
-    definition::{EmbedderPolicy, MEMORY_POLICY, MemoryPolicy},
-};
+use cairn_store_layout::{MachineId, definition::EmbedderPolicy};
 
 pub use remote::Remote;
 
-/// How much of a policy file is read.
-const POLICY_BYTES_MAX: u64 = 1 << 20;
+use crate::store::knowledge::policy;
 
 /// Opens the memory of a store with the embedder that serves it, on the way to the one its policy
 /// wants.
@@ -26,7 +22,7 @@ const POLICY_BYTES_MAX: u64 = 1 << 20;
 /// # Errors
 /// As [`Memory::open`].
 pub fn open_memory(root: &Path, machine: &MachineId) -> Result<Memory, MemoryError> {
-    let wanted = wanted(root);
+    let wanted = policy(root).map(|policy| policy.embedder).map_err(|problem| problem.to_string());
     let served = ServingRecord::read(root);
     let before = |record: &ServingRecord| {
         let policy = serde_json::from_value(record.settings.clone()).map_err(|e| e.to_string());
@@ -53,19 +49,6 @@ pub fn open_memory(root: &Path, machine: &MachineId) -> Result<Memory, MemoryErr
             Ok(memory.changing(Change { to: wanted, record }))
         }
     }
-}
-
-/// What the policy file wants; without a file, the local embedder.
-fn wanted(root: &Path) -> Result<EmbedderPolicy, String> {
-    let path = root.join(MEMORY_POLICY);
-    match fs::metadata(&path) {
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(EmbedderPolicy::Local),
-        Ok(found) if found.len() > POLICY_BYTES_MAX => return Err(format!("{MEMORY_POLICY} is longer than 1 MiB")),
-        _ => {}
-    }
-    let text = fs::read_to_string(&path).map_err(|e| format!("{MEMORY_POLICY} can not be read: {e}"))?;
-    let policy = MemoryPolicy::parse(MEMORY_POLICY, &text).map_err(|problem| problem.to_string())?;
-    Ok(policy.embedder)
 }
 
 /// Makes an embedder. Nothing is asked of it yet.

@@ -27,9 +27,9 @@ pub(crate) fn rule<'a>(
         let scope = json!({
             "proposed": proposal.proposed, "why": proposal.why, "evidence": proposal.evidence, "entity": entity,
         });
-        let said = cairn_kernel::expr::render_text(when, &scope)
+        let holds = cairn_kernel::expr::holds(when, &scope)
             .map_err(|why| format!("rule `{}` of {POLICY} can not decide: {why}", rule.name))?;
-        if said.trim() == "true" {
+        if holds {
             return Ok(Some(&rule.name));
         }
     }

@@ -154,6 +154,20 @@ pub fn render_text(source: &str, context: &serde_json::Value) -> Result<String, 
     })
 }
 
+/// Tells whether a condition, such as `{{ 'phone' not in entity }}`, is true with the names of `context`.
+///
+/// # Errors
+/// As [`render_text`].
+pub fn holds(source: &str, context: &serde_json::Value) -> Result<bool, String> {
+    let scope = Value::from(minijinja::value::Serde(context));
+    let template = Template::parse(source).map_err(|error| error.message)?;
+    if !matches!(template, Template::Whole(_)) {
+        // a text is true as soon as it is not empty, which nobody means by a condition
+        return Err(format!("`{source}` is no condition: write it as one {{{{ expression }}}}"));
+    }
+    template.eval(&scope).map(|value| value.is_true()).map_err(|error| error.message)
+}
+
 /// The top-level names that a text takes from its context.
 ///
 /// # Errors
