@@ -2,8 +2,8 @@
 
 use cairn_memory::{AsOf, Memory};
 use cairn_store_layout::{
-    EntityId, RunId,
-    command::{NewChange, NewEpisode, Verb},
+    EntityId, RunId, StepId,
+    command::{Again, NewChange, NewEpisode, Verb},
     entity::Entity,
     view::RunStatus,
 };
@@ -192,4 +192,21 @@ with = { entities = "client/brandt-gmbh", kind = "call" }
         json!({"found": "client/brandt-gmbh", "sure": "client/brandt-gmbh", "calls": 1, "changes": 1, "again": false});
     assert_eq!(bench.view(&run).output, Some(output), "{:?}", bench.view(&run));
     assert_eq!(bench.verified(), [""; 0]);
+}
+
+#[test]
+fn a_fork_reads_an_entity_as_it_was_when_its_step_began() {
+    let bench = Bench::with(&format!("output = \"{{{{ steps.look.output.fields.terms }}}}\"\n{GET}"));
+    bench.submit(change("client/brandt", json!({"terms": 14}), None));
+    bench.serve();
+    let run = bench.start("w", json!({}));
+    bench.serve();
+    bench.submit(change("client/brandt", json!({"terms": 30}), None));
+    bench.serve();
+    let again = Again { from: Some(StepId::new("look").unwrap()), ..Again::default() };
+    let fork = bench.submit(Verb::RunFork { run: run.clone(), again: again.clone() });
+    let rerun = bench.submit(Verb::RunRerun { run: run.clone(), again, reuse: true });
+    bench.serve();
+    let outputs = [run, fork, rerun].map(|run| bench.view(&run).output);
+    assert_eq!(outputs, [Some(json!(14)), Some(json!(14)), Some(json!(30))]);
 }
