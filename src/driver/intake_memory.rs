@@ -37,14 +37,14 @@ impl Driver {
             }
         }
         // learning the same twice changes nothing, and a command that is read again after a crash is that
-        if self.memory.get(&passage.id)?.is_none() {
+        if !self.memory.knows(&passage.id)? {
             self.log_event(Learned::Passage(passage).in_log())?;
         }
         Ok(Ok(None))
     }
 
     pub(super) fn forget_passage(&mut self, by: &str, passage: String, reason: String) -> Answer {
-        if self.memory.get(&passage)?.is_none() {
+        if !self.memory.knows(&passage)? {
             return no("no_such_passage", format!("there is no passage {passage}, or it is forgotten already"));
         }
         let source = Source::Person { person: by.to_owned() };

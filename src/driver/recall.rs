@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use cairn_memory::{AsOf, Memory, Query};
+use cairn_memory::{AsOf, Memory, Past, Query};
 use cairn_store_layout::{EntityId, entity::Entity, passage::Passage};
 use futures::future::BoxFuture;
 use jiff::Timestamp;
@@ -23,10 +23,10 @@ impl Recaller for StoreMemory {
         Box::pin(async move {
             let search = move || {
                 let mut wanted = Query::new(query.query);
-                wanted.entity = query.entity;
-                wanted.kind = query.kind;
+                wanted.entities = query.entity.into_iter().collect();
+                wanted.kinds = query.kind.into_iter().collect();
                 wanted.labels = query.labels;
-                wanted.as_of = query.as_of;
+                wanted.as_of = query.as_of.map(Past::Time);
                 wanted.limit = query.limit;
                 memory.recall(&wanted)
             };

@@ -35,8 +35,8 @@ impl Search {
         let store = context.store()?;
         let memory = open(context, &store)?;
         let query = Query {
-            entity: self.entity.clone(),
-            kind: self.kind.clone(),
+            entities: self.entity.clone().into_iter().collect(),
+            kinds: self.kind.clone().into_iter().collect(),
             limit: self.limit,
             ..Query::new(self.words.join(" "))
         };

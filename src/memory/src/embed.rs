@@ -121,6 +121,7 @@ impl Vector {
 
     /// A passage's vector, rounded to what the tables keep (half precision), so that a passage
     /// scores the same whether its vector was just computed or read back.
+    #[cfg(any(test, feature = "lance"))]
     pub(crate) fn stored(values: &[f32]) -> Self {
         Self::new(values.iter().map(|x| half::f16::from_f32(*x).to_f32()).collect())
     }
@@ -132,7 +133,6 @@ impl Vector {
     }
 
     /// Its numbers.
-    #[cfg(feature = "lance")]
     pub(crate) fn values(&self) -> &[f32] {
         &self.values
     }

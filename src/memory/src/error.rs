@@ -28,6 +28,12 @@ pub enum MemoryError {
         /// What the table's library said.
         why: String,
     },
+    /// What was read does not agree with what is there, also after everything was read again.
+    #[error("the passages changed while they were read: {why}; nothing was changed, ask again")]
+    Unsteady {
+        /// What did not agree.
+        why: String,
+    },
     /// Vectors were needed and the embedder gave none.
     #[error("the embedder `{id}` gave no vectors: {source}; passages are safe and found by their words")]
     Embed {

@@ -18,7 +18,8 @@ impl Memory {
                 Learned::Proposal(_) | Learned::Decided(_) => {
                     self.proposals.lock().unwrap_or_else(PoisonError::into_inner).learn(learned);
                 }
-                Learned::Forgotten(_) | Learned::Used(_) => {}
+                Learned::Forgotten(forgotten) => self.forget(forgotten),
+                Learned::Used(_) => {}
             }
         }
     }

@@ -1,22 +1,31 @@
 //! The handle: opened for nothing, filled at first use, kept in step with the files.
 
 use std::{
+    cmp::Reverse,
+    collections::HashSet,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
-use cairn_store_layout::{MachineId, passage::Passage, paths};
+use cairn_store_layout::{
+    MachineId,
+    passage::{Forgotten, Passage},
+    paths,
+};
 use jiff::Timestamp;
 
 use crate::{
-    Embedder, LocalEmbedder, Query, Recalled,
-    catalogue::{Catalogue, Moment, Refreshed},
+    ContextPack, EmbedError, Embedder, Explained, LocalEmbedder, MemoryError, Query, Recalled,
+    catalogue::{Catalogue, Moment, Refreshed, Row, Standing},
+    columns::Doubt,
     embed::Serving,
     entities::Entities,
     error::Result,
-    files,
-    part::Part,
+    explain, files,
+    filter::Filter,
+    pack,
+    part::{Index, Part, PartError},
     proposals, recall,
     scan::Scan,
     shelf::Shelf,
@@ -28,11 +37,8 @@ use crate::tables::Tables;
 /// Bounds an operator may move.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Settings {
-    /// Up to so many passages recall scans memory and touches no table.
-    ///
-    /// 2,000 by default. In a development build a scan of 2,000 takes 6 ms and a question to the
-    /// index 30 ms (released: 0.1 and 10 ms), but what is scanned must be embedded once a process,
-    /// which takes 0.2 ms a passage there; the index opens in 50 ms whatever its size.
+    /// Up to so many passages recall is exact and touches no table: 200,000 by default. See decision
+    /// record 0008 for what was measured.
     pub scan_max: usize,
     /// A flush is due when so many passages wait for it.
     pub flush_passages: usize,
@@ -48,7 +54,7 @@ const RETIRE_AGE: Duration = Duration::from_secs(90 * 24 * 3600);
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { scan_max: 2_000, flush_passages: 256, flush_age: Duration::from_secs(600), retire_age: RETIRE_AGE }
+        Self { scan_max: 200_000, flush_passages: 256, flush_age: Duration::from_secs(600), retire_age: RETIRE_AGE }
     }
 }
 
@@ -90,8 +96,10 @@ pub struct Memory {
 /// What is behind the lock.
 #[derive(Default)]
 struct Inner {
-    /// Remembered before the first question: reading the files for it can wait.
-    early: Vec<Passage>,
+    /// Learned before the first question: reading the files for it can wait.
+    early: Vec<Early>,
+    /// Passages among these that were not forgotten after.
+    early_ids: HashSet<String>,
     /// Passages remembered since the last flush, and since when the first of them waits.
     waiting: usize,
     waiting_since: Option<Instant>,
@@ -101,6 +109,15 @@ struct Inner {
 }
 
 impl Inner {
+    /// Forgets what was read and computed; what was learned and not met in a file is kept.
+    fn drop_state(&mut self) {
+        if let Some(state) = self.state.take() {
+            let (passages, forgotten) = state.catalogue.into_waiting();
+            self.early.extend(passages.into_iter().map(Early::Passage));
+            self.early.extend(forgotten.into_iter().map(Early::Forgotten));
+        }
+    }
+
     /// So many passages can be written into the table that could not before.
     fn expect_flush(&mut self, passages: usize) {
         self.waiting += passages;
@@ -108,12 +125,17 @@ impl Inner {
     }
 }
 
+/// What was learned before the files were read.
+enum Early {
+    Passage(Passage),
+    Forgotten(Forgotten),
+}
+
 /// Everything that was read or computed.
 struct State {
     catalogue: Catalogue,
-    scan: Scan,
-    /// The part on disk, in a store large enough for one.
-    index: Option<Box<dyn Part>>,
+    /// The part on disk, in a store large enough for one: it answers for the first rows.
+    index: Option<Box<dyn Index>>,
     /// Whether the index was looked for. Once it could not even be rebuilt, it is left alone.
     index_tried: bool,
 }
@@ -162,13 +184,14 @@ impl Memory {
     /// Makes passages of this machine searchable at once. A passage already known, by its id, is
     /// left as it is. Recording them durably is the caller's part, before this call or after it.
     pub fn remember(&self, passages: &[Passage]) {
-        let Inner { early, waiting, waiting_since, state, .. } = &mut *self.lock();
+        let Inner { early, early_ids, waiting, waiting_since, state, .. } = &mut *self.lock();
         for passage in passages {
             let new = match state {
                 Some(state) => state.catalogue.remember(passage),
-                None if early.iter().any(|p| p.id == passage.id) => false,
+                None if early_ids.contains(&passage.id) => false,
                 None => {
-                    early.push(passage.clone());
+                    early.push(Early::Passage(passage.clone()));
+                    early_ids.insert(passage.id.clone());
                     true
                 }
             };
@@ -179,37 +202,54 @@ impl Memory {
         }
     }
 
+    /// Makes it known at once that a passage is forgotten. Recording that durably is the caller's part.
+    pub fn forget(&self, forgotten: &Forgotten) {
+        let Inner { early, early_ids, state, .. } = &mut *self.lock();
+        match state {
+            Some(state) => state.catalogue.forget(forgotten),
+            None => {
+                early_ids.remove(&forgotten.forgets);
+                early.push(Early::Forgotten(forgotten.clone()));
+            }
+        }
+    }
+
     /// Returns the passages that answer `query` best, each with the reason.
     ///
     /// # Errors
     /// When the passage files can not be read. Damaged indices and failing embedders only make the
     /// answer slower or [`Recalled::words_only`].
     pub fn recall(&self, query: &Query) -> Result<Recalled> {
-        let mut inner = self.ready()?;
-        // One more attempt than there are ways to lose the index: damaged, and damaged once rebuilt.
-        for attempt in 0.. {
-            self.find_index(&mut inner);
-            let state = inner.state.as_mut().expect("made ready above");
-            let lacking = state.scan.catch_up(&state.catalogue, state.index.as_deref(), self.embedder.as_ref());
-            let parts: Vec<&dyn Part> =
-                std::iter::once(&state.scan as &dyn Part).chain(state.index.as_deref()).collect();
-            match recall::recall(&state.catalogue, &parts, self.embedder.as_ref(), query, Timestamp::now()) {
-                Ok(mut recalled) => {
-                    recalled.words_only = recalled.words_only.or(lacking.map(|e| e.0));
-                    return Ok(recalled);
-                }
-                Err(why) => {
-                    tracing::warn!(%why, "the index of memory is damaged; it is rebuilt from the passages");
-                    state.index = None;
-                    state.scan = Scan::default();
-                    state.index_tried = attempt > 0;
-                    if let Err(why) = files::remove_dir(&self.root.join(paths::INDEX)) {
-                        tracing::warn!(%why, "the damaged index stays where it is");
-                    }
-                }
-            }
-        }
-        unreachable!("without an index the scan alone answers, and it can not fail")
+        self.answering(query, |state, parts, filter, lacking| {
+            let embedder = self.embedder.as_ref();
+            let mut recalled = recall::recall(&state.catalogue, parts, embedder, query, filter)?;
+            recalled.words_only = recalled.words_only.or(lacking.map(|e| e.0));
+            Ok(recalled)
+        })
+    }
+
+    /// Returns what answers `query` as text for a prompt, of at most `budget` tokens as [`crate::tokens`]
+    /// estimates them. [`crate::strip_recalled`] takes it out of a text again.
+    ///
+    /// # Errors
+    /// As [`Memory::recall`].
+    pub fn pack(&self, query: &Query, budget: usize) -> Result<ContextPack> {
+        Ok(pack::pack(self.recall(query)?, budget))
+    }
+
+    /// Says why a passage is in the answer to `query`, or why not; `None` for an unknown passage.
+    ///
+    /// # Errors
+    /// As [`Memory::recall`].
+    pub fn explain(&self, query: &Query, id: &str) -> Result<Option<Explained>> {
+        self.answering(query, |state, parts, filter, _| {
+            let catalogue = &state.catalogue;
+            let speaks = |row: &Row| {
+                !matches!(catalogue.standing(*row, &filter.moment), Standing::SpokenFor | Standing::Unknown)
+            };
+            let Some(row) = catalogue.rows_of(id).find(speaks).or_else(|| catalogue.row(id)) else { return Ok(None) };
+            explain::explain(catalogue, parts, self.embedder.as_ref(), query, filter, row).map(Some)
+        })
     }
 
     /// Returns a passage by its id, whether or not it still holds.
@@ -217,9 +257,23 @@ impl Memory {
     /// # Errors
     /// When the passage files can not be read.
     pub fn get(&self, id: &str) -> Result<Option<Passage>> {
-        let inner = self.ready()?;
-        let catalogue = &inner.state.as_ref().expect("made ready above").catalogue;
-        Ok(catalogue.row(id).map(|row| catalogue.passage(row).clone()))
+        self.read(|catalogue| catalogue.row(id).map(|row| catalogue.passage(row)).transpose())
+    }
+
+    /// Returns the ids of passages that begin so, whether or not they still hold, sorted.
+    ///
+    /// # Errors
+    /// When the passage files can not be read.
+    pub fn ids(&self, beginning: &str) -> Result<Vec<String>> {
+        self.read(|catalogue| Ok(catalogue.ids_with_prefix(beginning)))
+    }
+
+    /// Tells whether a passage is known and not forgotten: whether recording it again would change nothing.
+    ///
+    /// # Errors
+    /// When the passage files can not be read.
+    pub fn knows(&self, id: &str) -> Result<bool> {
+        self.read(|catalogue| Ok(catalogue.row(id).is_some() && !catalogue.is_forgotten(id)))
     }
 
     /// Returns the passages that hold now, latest first, at most `limit`: those about `entity`, or
@@ -228,16 +282,15 @@ impl Memory {
     /// # Errors
     /// When the passage files can not be read.
     pub fn list(&self, entity: Option<&str>, limit: usize) -> Result<Vec<Passage>> {
-        let inner = self.ready()?;
-        let catalogue = &inner.state.as_ref().expect("made ready above").catalogue;
-        let now = Moment::new(None, Timestamp::now());
-        let mut found: Vec<&Passage> = (0..catalogue.len())
-            .filter(|row| catalogue.holds(*row, now))
-            .map(|row| catalogue.passage(row))
-            .filter(|p| entity.is_none() || p.entity.as_deref() == entity)
-            .collect();
-        found.sort_unstable_by(|a, b| b.recorded_at.cmp(&a.recorded_at).then_with(|| a.id.cmp(&b.id)));
-        Ok(found.into_iter().take(limit).cloned().collect())
+        self.read(|catalogue| {
+            let about = Query { entities: entity.map(str::to_owned).into_iter().collect(), ..Query::new("") };
+            let filter = Filter::new(catalogue, &about, Moment::new(None, Timestamp::now(), catalogue));
+            let mut found: Vec<Row> = (0..catalogue.len()).filter(|row| filter.admits(*row)).collect();
+            let age = |row: &Row| (Reverse(catalogue.recorded(*row)), catalogue.id(*row));
+            found.sort_unstable_by(|a, b| age(a).cmp(&age(b)));
+            let mut reader = catalogue.reader();
+            found.into_iter().take(limit).map(|row| reader.passage(row)).collect()
+        })
     }
 
     /// Counts. Reads the ids in this machine's vector table, so it is not for every frame.
@@ -248,14 +301,15 @@ impl Memory {
         let mut inner = self.ready()?;
         self.find_index(&mut inner);
         let flushed = self.flushed(&mut inner);
-        let state = inner.state.as_ref().expect("made ready above");
-        let indexed = state.index.as_ref().map_or(0, |index| index.counts().passages as usize);
+        let state = inner.state.as_mut().expect("made ready above");
+        // Who repeats whom is counted from texts; if one can not be read, that is told by recall.
+        let _ = state.catalogue.count_repeated();
         Ok(Stats {
-            passages: state.catalogue.len() as usize,
+            passages: state.catalogue.passages(),
             flushed,
             tail: state.catalogue.own_rows().count() - flushed,
-            indexed,
-            unreadable: state.catalogue.unreadable() + self.unreadable_proposals()?,
+            indexed: state.index.as_ref().map_or(0, |index| index.rows() as usize),
+            unreadable: state.catalogue.unreadable(),
             embedder: self.embedder.id().to_owned(),
             passage_files: state.catalogue.files(),
             vector_files: self.vector_files()?.len(),
@@ -292,8 +346,7 @@ impl Memory {
         self.inner.lock().unwrap_or_else(|poisoned: PoisonError<_>| {
             self.inner.clear_poison();
             let mut inner = poisoned.into_inner();
-            let early = inner.state.take().map_or_else(Vec::new, |s| s.catalogue.into_unseen());
-            inner.early.extend(early);
+            inner.drop_state();
             inner
         })
     }
@@ -304,20 +357,85 @@ impl Memory {
         match &mut inner.state {
             Some(state) => {
                 if state.catalogue.refresh()? == Refreshed::Replaced {
-                    state.scan = Scan::default();
                     state.index = None;
                     state.index_tried = false;
                 }
             }
             None => {
                 let mut catalogue = Catalogue::load(&self.root, &self.machine)?;
-                for passage in std::mem::take(&mut inner.early) {
-                    catalogue.remember(&passage);
+                inner.early_ids.clear();
+                for early in std::mem::take(&mut inner.early) {
+                    match early {
+                        Early::Passage(passage) => drop(catalogue.remember(&passage)),
+                        Early::Forgotten(forgotten) => catalogue.forget(&forgotten),
+                    }
                 }
-                inner.state = Some(State { catalogue, scan: Scan::default(), index: None, index_tried: false });
+                catalogue.refresh()?;
+                inner.state = Some(State { catalogue, index: None, index_tried: false });
             }
         }
         Ok(inner)
+    }
+
+    /// Answers from the catalogue; reads everything again if it does not agree with the files.
+    fn read<T>(&self, answer: impl Fn(&Catalogue) -> Result<T, Doubt>) -> Result<T> {
+        let mut inner = self.ready()?;
+        let state = inner.state.as_mut().expect("made ready above");
+        answer(&state.catalogue).or_else(|why| {
+            self.doubt(state, &why.0, false)?;
+            answer(&state.catalogue).map_err(|why| MemoryError::Unsteady { why: why.0 })
+        })
+    }
+
+    /// Answers a question with everything at hand; repairs what is damaged on the way.
+    fn answering<T>(
+        &self,
+        query: &Query,
+        answer: impl Fn(&State, &[&dyn Part], &Filter<'_>, Option<EmbedError>) -> Result<T, PartError>,
+    ) -> Result<T> {
+        let mut inner = self.ready()?;
+        let mut attempt = 0;
+        loop {
+            self.find_index(&mut inner);
+            let prepared = self.prepare(&mut inner, &mut |_| {});
+            let state = inner.state.as_mut().expect("made ready above");
+            let answered = prepared.map_err(PartError::from).and_then(|lacking| {
+                let catalogue = &state.catalogue;
+                let from = state.index.as_ref().map_or(0, |index| index.rows());
+                let scan = Scan { catalogue, from };
+                let index = state.index.as_deref().map(|index| index as &dyn Part);
+                let parts: Vec<&dyn Part> = std::iter::once(&scan as &dyn Part).chain(index).collect();
+                let moment = Moment::new(query.as_of.as_ref(), Timestamp::now(), catalogue);
+                answer(state, &parts, &Filter::new(catalogue, query, moment), lacking)
+            });
+            match answered {
+                Ok(answer) => return Ok(answer),
+                // One more than there are ways to lose what is derived: damaged, and damaged once rebuilt.
+                Err(why) if attempt == 2 => return Err(MemoryError::Unsteady { why: why.0 }),
+                Err(why) => {
+                    attempt += 1;
+                    self.doubt(state, &why.0, attempt == 2)?;
+                }
+            }
+        }
+    }
+
+    fn doubt(&self, state: &mut State, why: &str, in_memory: bool) -> Result<()> {
+        tracing::warn!(why, "what is derived from the passages is damaged; it is made again from them");
+        self.start_again(state, in_memory)
+    }
+
+    /// Throws away what is derived and reads the passages again. With `in_memory`, nothing derived is
+    /// looked for or written on disk from here on.
+    fn start_again(&self, state: &mut State, in_memory: bool) -> Result<()> {
+        state.index = None;
+        state.index_tried = in_memory;
+        for derived in ["columns", "passages"] {
+            if let Err(why) = files::remove_dir(&self.root.join(paths::INDEX).join(derived)) {
+                tracing::warn!(%why, "the damaged index stays where it is");
+            }
+        }
+        state.catalogue.rebuild(in_memory)
     }
 }
 

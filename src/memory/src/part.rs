@@ -5,20 +5,17 @@
 
 use std::cmp::Ordering;
 
-use cairn_store_layout::passage::Passage;
-
 use crate::{
-    bm25::{Bm25, WordCounts},
-    catalogue::{Catalogue, Moment, Row},
+    bm25::{Bm25, Statistics},
+    catalogue::{Catalogue, Row},
     embed::Vector,
-    query::Query,
+    filter::Filter,
 };
 
 /// One question, prepared once for all parts.
 pub(crate) struct Ask<'a> {
     pub(crate) catalogue: &'a Catalogue,
-    pub(crate) query: &'a Query,
-    pub(crate) moment: Moment,
+    pub(crate) filter: &'a Filter<'a>,
     /// Scorer by words, over the whole corpus.
     pub(crate) bm25: &'a Bm25,
     /// The question's vector; absent when the embedder gave none.
@@ -30,22 +27,13 @@ pub(crate) struct Ask<'a> {
 }
 
 impl Ask<'_> {
-    /// Tells whether a passage passes the filters and holds at the moment asked for.
-    pub(crate) fn admits(&self, row: Row) -> bool {
-        let passage: &Passage = self.catalogue.passage(row);
-        self.query.entity.as_ref().is_none_or(|e| passage.entity.as_ref() == Some(e))
-            && self.query.kind.as_ref().is_none_or(|k| passage.kind == *k)
-            && self.query.labels.iter().all(|(k, v)| passage.labels.get(k) == Some(v))
-            && self.catalogue.holds(row, self.moment)
-    }
-
     /// Best first; equals: the later recorded, then by id.
     pub(crate) fn order<S: PartialOrd>(&self, a: &(Row, S), b: &(Row, S)) -> Ordering {
-        let (p, q) = (self.catalogue.passage(a.0), self.catalogue.passage(b.0));
+        let known = self.catalogue;
         b.1.partial_cmp(&a.1)
             .unwrap_or(Ordering::Equal)
-            .then_with(|| q.recorded_at.cmp(&p.recorded_at))
-            .then_with(|| p.id.cmp(&q.id))
+            .then_with(|| known.recorded(b.0).cmp(&known.recorded(a.0)))
+            .then_with(|| known.id(a.0).cmp(known.id(b.0)))
     }
 
     /// Sorts a ranking and cuts it to the depth asked for.
@@ -53,6 +41,37 @@ impl Ask<'_> {
         ranking.sort_unstable_by(|a, b| self.order(a, b));
         ranking.truncate(self.depth);
         ranking
+    }
+}
+
+/// A ranking that is cut as it grows, so that not everything that scores is sorted.
+pub(crate) struct Best<'a, S> {
+    ask: &'a Ask<'a>,
+    found: Vec<(Row, S)>,
+    /// What a row must score to be among the best still.
+    least: Option<S>,
+}
+
+impl<'a, S: PartialOrd + Copy> Best<'a, S> {
+    pub(crate) fn new(ask: &'a Ask<'a>) -> Self {
+        Self { ask, found: Vec::new(), least: None }
+    }
+
+    /// Tells whether a row that scores so much may be among the best.
+    pub(crate) fn may_hold(&self, score: S) -> bool {
+        self.least.is_none_or(|least| score >= least)
+    }
+
+    pub(crate) fn push(&mut self, row: Row, score: S) {
+        self.found.push((row, score));
+        if self.found.len() >= self.ask.depth.saturating_mul(4).max(64) {
+            self.found = self.ask.cut(std::mem::take(&mut self.found));
+            self.least = self.found.last().map(|(_, score)| *score);
+        }
+    }
+
+    pub(crate) fn finish(self) -> Vec<(Row, S)> {
+        self.ask.cut(self.found)
     }
 }
 
@@ -70,14 +89,26 @@ pub(crate) struct Proposal {
 #[error("{0}")]
 pub(crate) struct PartError(pub(crate) String);
 
-/// Some of the passages, ready to be searched.
-pub(crate) trait Part: Send {
-    /// What BM25 needs to know of these passages.
-    fn counts(&self) -> &WordCounts;
+impl From<crate::columns::Doubt> for PartError {
+    fn from(doubt: crate::columns::Doubt) -> Self {
+        Self(doubt.0)
+    }
+}
 
-    /// Tells whether this part holds the passage.
-    fn holds(&self, row: Row) -> bool;
+/// Some of the passages, ready to be searched.
+pub(crate) trait Part {
+    /// What BM25 needs to know of these passages to answer a question of these stems.
+    fn statistics(&self, stems: &[String]) -> Statistics;
 
     /// Returns the best admitted passages of this part.
     fn propose(&self, ask: &Ask<'_>) -> Result<Proposal, PartError>;
+
+    /// Returns the vectors of those of `rows`, which are sorted, that this part holds with one.
+    fn vectors(&self, rows: &[Row]) -> Result<Vec<(Row, Vector)>, PartError>;
+}
+
+/// A part on disk, which holds the first rows.
+pub(crate) trait Index: Part + Send {
+    /// How many rows it holds, from the first on.
+    fn rows(&self) -> Row;
 }

@@ -14,7 +14,6 @@ use rust_stemmers::{Algorithm, Stemmer};
 use unicode_segmentation::UnicodeSegmentation;
 
 /// Names this rule. Whatever was derived under another name is rebuilt.
-#[cfg(feature = "lance")]
 pub(crate) const RULE: &str = "unicode-english/1";
 
 /// How many stems a thread remembers before it starts again: a few MiB at the most.

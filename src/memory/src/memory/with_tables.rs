@@ -2,17 +2,18 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use cairn_store_layout::paths;
+use cairn_store_layout::{passage::Passage, paths};
 use jiff::{SignedDuration, Timestamp};
 
 use super::{Inner, Memory, State, is_tracked};
 use crate::{
-    Changes, MemoryError,
-    catalogue::{Catalogue, Moment, Row},
+    Changes, EmbedError, MemoryError, Past,
+    catalogue::{Catalogue, Moment, Row, Standing},
+    columns::Doubt,
     embed::{self, TextDigest},
     error::Result,
     files,
-    scan::Scan,
+    part::Index as _,
     tables::{Projection, Tables, VectorRow, changes},
 };
 
@@ -31,7 +32,10 @@ impl Memory {
         let mut inner = self.ready()?;
         let changes = self.write_vectors(&mut inner, &mut |_| {})?;
         (inner.waiting, inner.waiting_since) = (0, None);
+        self.find_index(&mut inner);
         self.renew_index(&mut inner);
+        let state = inner.state.as_mut().expect("made ready above");
+        state.catalogue.compact(self.embedder.id(), self.embedder.dims());
         Ok(changes)
     }
 
@@ -44,19 +48,22 @@ impl Memory {
         let mut inner = self.ready()?;
         let before = files::list(&self.root, &paths::vectors(&self.machine))?;
         files::remove_dir(&self.root.join(paths::vectors(&self.machine)))?;
-        files::remove_dir(&self.root.join(paths::INDEX))?;
         if let Some(tables) = &mut inner.tables {
             tables.flushed = None;
         }
         let state = inner.state.as_mut().expect("made ready above");
-        (state.index, state.index_tried, state.scan) = (None, false, Scan::default());
+        self.start_again(state, false)?;
         let own = state.catalogue.own_rows().count();
         let all = state.catalogue.len() as usize;
-        let total = own + if all > self.settings.scan_max { all } else { 0 };
+        let total = own + all;
         progress(0, total);
         self.write_vectors(&mut inner, &mut |done| progress(done, total))?;
         (inner.waiting, inner.waiting_since) = (0, None);
         self.set_index(&mut inner, true, &mut |done| progress(own + done, total));
+        // A failing embedder is told by the next recall; words are ready either way.
+        let prepared = self.prepare(&mut inner, &mut |done| progress(own + done, total));
+        prepared.map_err(|why| MemoryError::Unsteady { why: why.0 })?;
+        progress(total, total);
         self.since(&rewritten(before))
     }
 
@@ -68,12 +75,27 @@ impl Memory {
         }
     }
 
+    /// Makes all passages ready to be searched that the index does not answer for.
+    pub(super) fn prepare(
+        &self,
+        inner: &mut Inner,
+        progress: &mut dyn FnMut(usize),
+    ) -> Result<Option<EmbedError>, Doubt> {
+        let Inner { tables, state, .. } = inner;
+        let catalogue = &mut state.as_mut().expect("called with the files read").catalogue;
+        let mut stored = || {
+            let started = if self.root.join(paths::VECTORS).exists() { Tables::started(tables).ok() } else { None };
+            started.map_or_else(HashMap::new, |tables| tables.stored_vectors(&self.root, self.embedder.id()))
+        };
+        catalogue.prepare(self.embedder.as_ref(), &mut stored, progress)
+    }
+
     /// How many of this machine's passages are in its table.
     pub(super) fn flushed(&self, inner: &mut Inner) -> usize {
         let Inner { tables, state, .. } = inner;
         let catalogue = &state.as_ref().expect("called with the files read").catalogue;
         match self.flushed_ids(tables) {
-            Ok(ids) => catalogue.own_rows().filter(|row| ids.contains_key(&catalogue.passage(*row).id)).count(),
+            Ok(ids) => catalogue.own_rows().filter(|row| ids.contains_key(catalogue.id(*row))).count(),
             // A damaged table counts as none; the next flush writes it anew.
             Err(_) => 0,
         }
@@ -82,25 +104,28 @@ impl Memory {
     /// Opens the index or, if there is no good one or it is to be `anew`, builds it.
     fn set_index(&self, inner: &mut Inner, anew: bool, progress: &mut dyn FnMut(usize)) {
         let Inner { tables, state, .. } = inner;
-        let State { catalogue, scan, index, index_tried } = state.as_mut().expect("called with the files read");
+        let State { catalogue, index, index_tried } = state.as_mut().expect("called with the files read");
         *index_tried = true;
+        *index = None;
+        catalogue.set_indexed(0);
         if catalogue.len() as usize <= self.settings.scan_max {
             return;
         }
         let embedder = self.embedder.as_ref();
         let found = Tables::started(tables).and_then(|tables| {
-            if !anew && self.root.join(paths::INDEX).exists() {
+            if !anew && self.root.join(paths::INDEX).join("passages").exists() {
                 match Projection::open(tables, &self.root, catalogue, embedder) {
                     Ok(projection) => return Ok(projection),
                     Err(why) => tracing::warn!(%why, "the index of memory can not be used; it is rebuilt"),
                 }
             }
+            catalogue.keep_all(embedder.id());
             Projection::build(tables, &self.root, catalogue, embedder, progress)
         });
         match found {
             Ok(projection) => {
-                // What the index holds need not stay in memory.
-                *scan = Scan::default();
+                // What the index holds need not come into memory.
+                catalogue.set_indexed(projection.rows());
                 *index = Some(Box::new(projection));
             }
             Err(why) => tracing::warn!(%why, "memory has no index; every passage is scanned, which is slower"),
@@ -111,7 +136,7 @@ impl Memory {
     /// A rest may be a quarter of the index, so that building is paid for by growth.
     fn renew_index(&self, inner: &mut Inner) {
         let state = inner.state.as_mut().expect("called with the files read");
-        let indexed = state.index.as_ref().map_or(0, |index| index.counts().passages as usize);
+        let indexed = state.index.as_ref().map_or(0, |index| index.rows() as usize);
         let rest = state.catalogue.len() as usize - indexed;
         if rest > self.settings.scan_max.max(indexed / 4) {
             self.set_index(inner, true, &mut |_| {});
@@ -151,11 +176,10 @@ impl Memory {
         let now = Timestamp::now();
         let then = now.checked_sub(SignedDuration::try_from(self.settings.retire_age).unwrap_or(SignedDuration::MAX));
         let then = then.unwrap_or(Timestamp::MIN);
-        let moment = Moment::new(Some(then), now);
+        let moment = Moment::new(Some(&Past::Time(then)), now, catalogue);
         let retired = |row: Row| {
-            let passage = catalogue.passage(row);
-            let had_begun = passage.recorded_at <= then && passage.valid_from.is_none_or(|from| from <= then);
-            had_begun && !catalogue.holds(row, moment)
+            use Standing::{Forgotten, Over, SpokenFor, Superseded};
+            matches!(catalogue.standing(row, &moment), Forgotten(_) | Over(_) | SpokenFor | Superseded(_))
         };
         catalogue.own_rows().filter(|row| !retired(*row)).collect()
     }
@@ -187,8 +211,9 @@ impl Memory {
     ) -> Result<(), Failed> {
         let mut dead: HashSet<String> = flushed.keys().cloned().collect();
         let mut missing: Vec<(Row, TextDigest)> = Vec::new();
+        let mut reader = catalogue.reader();
         for row in own {
-            let passage = catalogue.passage(*row);
+            let passage = reader.passage(*row)?;
             let digest = TextDigest::of(&passage.text);
             match flushed.get(&passage.id) {
                 Some(known) if *known == digest => drop(dead.remove(&passage.id)),
@@ -204,7 +229,9 @@ impl Memory {
         tables.flushed = Some(flushed);
         let mut done = 0;
         for chunk in missing.chunks(BATCH) {
-            let texts: Vec<&str> = chunk.iter().map(|(row, _)| catalogue.passage(*row).text.as_str()).collect();
+            let passages: Vec<Passage> =
+                chunk.iter().map(|(row, _)| reader.passage(*row)).collect::<Result<_, Doubt>>()?;
+            let texts: Vec<&str> = passages.iter().map(|passage| passage.text.as_str()).collect();
             let values = embed::checked_at_hand(self.embedder.as_ref(), &texts)
                 .map_err(|source| Failed::Embedder(MemoryError::Embed { id: self.embedder.id().to_owned(), source }))?;
             let rows: Vec<VectorRow<'_>> = chunk
@@ -212,7 +239,7 @@ impl Memory {
                 .zip(&values)
                 .filter_map(|((row, digest), values)| {
                     let values = values.as_deref()?;
-                    Some(VectorRow { id: &catalogue.passage(*row).id, digest: *digest, values })
+                    Some(VectorRow { id: catalogue.id(*row), digest: *digest, values })
                 })
                 .collect();
             if !rows.is_empty() {
@@ -250,6 +277,12 @@ enum Failed {
 impl From<crate::part::PartError> for Failed {
     fn from(error: crate::part::PartError) -> Self {
         Self::Table(error.0)
+    }
+}
+
+impl From<Doubt> for Failed {
+    fn from(doubt: Doubt) -> Self {
+        Self::Table(doubt.0)
     }
 }
 

@@ -171,14 +171,15 @@ impl Memory {
             }
             let from = working.upto;
             let end = len.min(from.saturating_add(LOOK as Row));
-            let texts: Vec<&str> = (from..end).map(|row| catalogue.passage(row).text.as_str()).collect();
-            let at_hand = embed::checked_at_hand(embedder, &texts);
+            let texts = catalogue.texts(from..end).map_err(|why| MemoryError::Unsteady { why: why.0 })?;
+            let asked: Vec<&str> = texts.iter().map(String::as_str).collect();
+            let at_hand = embed::checked_at_hand(embedder, &asked);
             let at_hand = at_hand.map_err(|source| MemoryError::Embed { id: embedder.id().to_owned(), source })?;
-            for (text, vector) in texts.iter().zip(at_hand) {
+            for (text, vector) in texts.into_iter().zip(at_hand) {
                 if vector.is_some() && out.is_empty() {
                     working.upto += 1;
                 } else if vector.is_none() && out.len() < most {
-                    out.push((*text).to_owned());
+                    out.push(text);
                 }
             }
             if end == len || !out.is_empty() {
@@ -226,8 +227,7 @@ impl Memory {
         working.changed = true;
         let total = len as usize;
         // Everything that was computed is the other's.
-        let early = inner.state.take().map_or_else(Vec::new, |state| state.catalogue.into_unseen());
-        inner.early.extend(early);
+        inner.drop_state();
         #[cfg(feature = "lance")]
         if let Some(tables) = &mut inner.tables {
             tables.flushed = None;

@@ -1,9 +1,11 @@
 //! `.cairn/index/passages/`: one table over the passages of all machines, with a full text index.
 //!
-//! It only *proposes*: candidates come from Lance, scores from the code and the statistics that the
-//! scan uses. `index.json` beside the table holds those statistics and says exactly which passages,
-//! in which wording, the table was made of; if that is not a part of the catalogue any more, the
-//! projection is built anew. It is swapped in as a whole folder, so a half-built one is never met.
+//! For stores too large for an exact scan. It holds the first rows of the catalogue, whole segments of
+//! them, with a full text index and an IVF_RQ index of the vectors. It only *proposes*: candidates come
+//! from Lance, scores from the code and the statistics that the scan uses. `index.json` beside the table
+//! holds those statistics and says which lines the table was made of; if these are not the first
+//! rows of the catalogue any more, the projection is built anew. It is swapped in as a whole folder,
+//! so a half-built one is never met.
 
 use std::{
     collections::HashMap,
@@ -12,11 +14,11 @@ use std::{
     sync::Arc,
 };
 
-use arrow_array::RecordBatch;
+use arrow_array::{ArrayRef, RecordBatch, UInt32Array};
 use cairn_store_layout::{passage::Passage, paths};
 use futures::TryStreamExt;
 use lance::dataset::{Dataset, WriteMode, scanner::Scanner};
-use lance::index::DatasetIndexExt;
+use lance::index::{DatasetIndexExt, vector::VectorIndexParams};
 use lance_index::{
     IndexType,
     scalar::{FullTextSearchQuery, InvertedIndexParams},
@@ -32,22 +34,31 @@ use super::{
 };
 use crate::{
     Embedder,
-    bm25::{WordCounts, bag},
+    bm25::{Statistics, WordCounts, bag, counted},
     catalogue::{Catalogue, Row},
     embed::{self, TextDigest, Vector},
     files,
-    part::{Ask, Part, PartError, Proposal},
+    part::{Ask, Index, Part, PartError, Proposal},
     words,
 };
 
 /// The shape of the table and of `index.json`.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 /// Passages in one fragment of the table.
 const BATCH: usize = 4096;
 /// How many candidates are fetched for each place of a ranking. Lance ranks words by the same
 /// formula in single precision and rounded lengths, so neighbours may be swapped; a passage that
 /// belongs into the ranking is not four times as far down.
 const MARGIN: usize = 4;
+/// Below so many vectors every one is compared: an index of fewer has nothing to divide.
+const INDEXED_MIN: usize = 4096;
+/// Vectors in one partition of the index, as measured (decision record 0008).
+const PARTITION_ROWS: usize = 4096;
+/// How many partitions are looked into at least, and of how many one is.
+const PROBES_MIN: usize = 16;
+const PROBES_OF: usize = 4;
+/// How many times more candidates are compared in full than are asked for: an index entry has one bit a number.
+const REFINE: u32 = 4;
 
 /// What `index.json` holds.
 #[derive(Serialize, Deserialize)]
@@ -55,10 +66,11 @@ struct Card {
     format: u32,
     embedder: String,
     words: String,
-    /// Hash of the ids, texts, entities and kinds of the rows, in order.
+    /// How many rows of the catalogue, from the first on.
+    rows: Row,
+    /// Which lines these are of, see [`Catalogue::digest`].
     digest: String,
     counts: WordCounts,
-    ids: Vec<String>,
 }
 
 /// The part of the corpus that is on disk.
@@ -66,12 +78,11 @@ pub(crate) struct Projection {
     runtime: Arc<Runtime>,
     table: Dataset,
     counts: WordCounts,
-    /// Sorted.
-    rows: Vec<Row>,
+    rows: Row,
 }
 
 impl Projection {
-    /// Opens the projection, if it is one of a part of `catalogue` by this embedder.
+    /// Opens the projection, if it is one of the first rows of `catalogue` by this embedder.
     pub(crate) fn open(
         tables: &Tables,
         root: &Path,
@@ -84,10 +95,8 @@ impl Projection {
         if card.format != FORMAT || card.embedder != embedder.id() || card.words != words::RULE {
             return Err(PartError("it was made by another embedder or another version".to_owned()));
         }
-        let rows: Option<Vec<Row>> = card.ids.iter().map(|id| catalogue.row(id)).collect();
-        let mut rows = rows.ok_or_else(|| PartError("it holds passages that are gone".to_owned()))?;
-        if digest(rows.iter().map(|row| catalogue.passage(*row))) != card.digest {
-            return Err(PartError("it holds passages in another wording".to_owned()));
+        if card.rows > catalogue.stored() || catalogue.digest(card.rows).as_ref() != Some(&card.digest) {
+            return Err(PartError("it holds other passages".to_owned()));
         }
         let uri = uri(&dir.join("table.lance"))?;
         let (table, count) = tables.runtime.wait(async move {
@@ -95,14 +104,13 @@ impl Projection {
             let count = table.count_rows(None).await?;
             Ok((table, count))
         })?;
-        if count != rows.len() {
-            return Err(PartError(format!("it has {count} rows, not {}", rows.len())));
+        if count != card.rows as usize {
+            return Err(PartError(format!("it has {count} rows, not {}", card.rows)));
         }
-        rows.sort_unstable();
-        Ok(Self { runtime: Arc::clone(&tables.runtime), table, counts: card.counts, rows })
+        Ok(Self { runtime: Arc::clone(&tables.runtime), table, counts: card.counts, rows: card.rows })
     }
 
-    /// Builds the projection of everything in `catalogue`, with the vectors that machines' tables
+    /// Builds the projection of every line met by `catalogue`, with the vectors that machines' tables
     /// hold and new ones where none does. `progress` is told how many passages are done.
     pub(crate) fn build(
         tables: &Tables,
@@ -151,7 +159,7 @@ impl Projection {
                 admitted += kept;
                 worse_may_matter &= more;
             }
-            if admitted >= ask.depth || fetched < n || n >= self.rows.len() || !worse_may_matter {
+            if admitted >= ask.depth || fetched < n || n >= self.rows as usize || !worse_may_matter {
                 return Ok(());
             }
             n *= MARGIN;
@@ -159,22 +167,21 @@ impl Projection {
     }
 
     fn by_words(&self, ask: &Ask<'_>) -> Result<Vec<(Row, f64)>, PartError> {
-        let terms: Vec<&str> = ask.bm25.terms.iter().map(|(stem, _)| stem.as_str()).collect();
-        let terms = terms.join(" ");
+        let terms = ask.bm25.stems.join(" ");
         let mut found: HashMap<Row, f64> = HashMap::new();
         let scan = |scanner: &mut Scanner, n: usize| {
             let query = FullTextSearchQuery::new(terms.clone()).with_column("words".to_owned())?;
-            scanner.full_text_search(query.limit(i64::try_from(n).ok()))?.project(&["id"])?;
+            scanner.full_text_search(query.limit(i64::try_from(n).ok()))?.project(&["row", "words"])?;
             Ok(())
         };
         self.fetch(ask, scan, |batch| {
             let mut admitted = 0;
-            for row in rows(ask.catalogue, batch)?.into_iter().filter(|row| ask.admits(*row)) {
-                admitted += 1;
-                found.entry(row).or_insert_with(|| {
-                    let bag = bag(&ask.catalogue.passage(row).text);
-                    ask.bm25.score(bag.values().sum(), |_, stem| bag.get(stem).copied().unwrap_or(0))
-                });
+            for (row, stems) in self.row_numbers(batch)?.into_iter().zip(text_values(batch, "words")?) {
+                if ask.filter.admits(row) {
+                    admitted += 1;
+                    let bag = || counted(stems.split(' ').map(str::to_owned).collect());
+                    found.entry(row).or_insert_with(|| ask.bm25.score(&bag()));
+                }
             }
             Ok((admitted, true))
         })?;
@@ -183,17 +190,19 @@ impl Projection {
 
     fn by_vector(&self, ask: &Ask<'_>, asked: &Vector) -> Result<Vec<(Row, f32)>, PartError> {
         let mut found: HashMap<Row, f32> = HashMap::new();
+        let partitions = partitions(self.rows as usize);
         let scan = |scanner: &mut Scanner, n: usize| {
             scanner.nearest("vector", &question(asked.values()), n)?.distance_metric(MetricType::Cosine);
-            scanner.project(&["id", "vector"])?;
+            scanner.nprobes(PROBES_MIN.max(partitions.div_ceil(PROBES_OF))).refine(REFINE);
+            scanner.project(&["row", "vector"])?;
             Ok(())
         };
         self.fetch(ask, scan, |batch| {
             let (mut admitted, mut all_near) = (0, true);
-            for (row, stored) in rows(ask.catalogue, batch)?.into_iter().zip(vector_values(batch)?) {
+            for (row, stored) in self.row_numbers(batch)?.into_iter().zip(vector_values(batch)?) {
                 let near = asked.cosine(&Vector::stored(&stored));
                 all_near &= near > ask.floor;
-                if near > ask.floor && ask.admits(row) {
+                if near > ask.floor && ask.filter.admits(row) {
                     admitted += 1;
                     found.insert(row, near);
                 }
@@ -202,20 +211,49 @@ impl Projection {
         })?;
         Ok(ask.cut(found.into_iter().collect()))
     }
+
+    fn row_numbers(&self, batch: &RecordBatch) -> Result<Vec<Row>, PartError> {
+        let column = batch.column_by_name("row").and_then(|c| c.as_any().downcast_ref::<UInt32Array>());
+        let rows = column.ok_or_else(|| PartError("the table has no column `row`".to_owned()))?.values();
+        if rows.iter().any(|row| *row >= self.rows) {
+            return Err(PartError("the table holds rows that it should not".to_owned()));
+        }
+        Ok(rows.to_vec())
+    }
+}
+
+impl Index for Projection {
+    fn rows(&self) -> Row {
+        self.rows
+    }
 }
 
 impl Part for Projection {
-    fn counts(&self) -> &WordCounts {
-        &self.counts
-    }
-
-    fn holds(&self, row: Row) -> bool {
-        self.rows.binary_search(&row).is_ok()
+    fn statistics(&self, stems: &[String]) -> Statistics {
+        self.counts.of(stems)
     }
 
     fn propose(&self, ask: &Ask<'_>) -> Result<Proposal, PartError> {
         let vector = ask.vector.map_or(Ok(Vec::new()), |asked| self.by_vector(ask, asked))?;
         Ok(Proposal { text: self.by_words(ask)?, vector })
+    }
+
+    fn vectors(&self, rows: &[Row]) -> Result<Vec<(Row, Vector)>, PartError> {
+        let own: Vec<String> = rows.iter().filter(|row| **row < self.rows).map(Row::to_string).collect();
+        if own.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut scanner = self.table.scan();
+        let wanted = format!("row IN ({})", own.join(", "));
+        scanner.filter(&wanted).and_then(|s| s.project(&["row", "vector"])).map_err(|e| super::told(&e))?;
+        let batches: Vec<RecordBatch> =
+            self.runtime.wait(async move { scanner.try_into_stream().await?.try_collect().await })?;
+        let mut out = Vec::new();
+        for batch in &batches {
+            let stored = vector_values(batch)?.into_iter().map(|values| Vector::stored(&values));
+            out.extend(self.row_numbers(batch)?.into_iter().zip(stored));
+        }
+        Ok(out)
     }
 }
 
@@ -228,18 +266,20 @@ fn build_in(
     progress: &mut dyn FnMut(usize),
 ) -> Result<(), PartError> {
     let stored = tables.stored_vectors(root, embedder.id());
-    let all: Vec<Row> = (0..catalogue.len()).collect();
+    let rows = catalogue.stored();
+    let all: Vec<Row> = (0..rows).collect();
+    let mut reader = catalogue.reader();
     let mut counts = WordCounts::default();
     let table = uri(&building.join("table.lance"))?;
     for (n, rows) in all.chunks(BATCH).enumerate() {
-        let passages: Vec<&Passage> = rows.iter().map(|row| catalogue.passage(*row)).collect();
+        let passages: Vec<Passage> = rows.iter().map(|row| reader.passage(*row)).collect::<Result<_, _>>()?;
         let stems: Vec<String> = passages.iter().map(|p| words::stems(&p.text).join(" ")).collect();
         for passage in &passages {
             counts.add(&bag(&passage.text));
         }
         let values = vectors_of(&passages, &stored, embedder)?;
         let columns = batch(vec![
-            ("id", texts(passages.iter().map(|p| p.id.as_str()))),
+            ("row", numbers(rows)),
             ("words", texts(stems.iter().map(String::as_str))),
             ("entity", maybe_texts(passages.iter().map(|p| p.entity.as_deref()))),
             ("kind", texts(passages.iter().map(|p| p.kind.as_str()))),
@@ -262,21 +302,25 @@ fn build_in(
             .with_position(false);
         let mut table = Dataset::open(&table).await?;
         table.create_index(&["words"], IndexType::Inverted, Some("words".to_owned()), &params, true).await?;
+        if rows as usize >= INDEXED_MIN {
+            let params = VectorIndexParams::ivf_rq(partitions(rows as usize), 1, MetricType::Cosine);
+            table.create_index(&["vector"], IndexType::Vector, Some("vector".to_owned()), &params, true).await?;
+        }
         Ok(())
     })?;
     let card = Card {
         format: FORMAT,
         embedder: embedder.id().to_owned(),
         words: words::RULE.to_owned(),
-        digest: digest(all.iter().map(|row| catalogue.passage(*row))),
+        rows,
+        digest: catalogue.digest(rows).ok_or_else(|| PartError("lines end within a segment".to_owned()))?,
         counts,
-        ids: all.iter().map(|row| catalogue.passage(*row).id.clone()).collect(),
     };
     fs::write(building.join("index.json"), serde_json::to_vec(&card).map_err(said)?).map_err(said)
 }
 
 fn vectors_of(
-    passages: &[&Passage],
+    passages: &[Passage],
     stored: &HashMap<TextDigest, Vec<f32>>,
     embedder: &dyn Embedder,
 ) -> Result<Vec<Vec<f32>>, PartError> {
@@ -289,27 +333,22 @@ fn vectors_of(
 /// The filters that the table can apply before it ranks. Time is applied after.
 fn filter(ask: &Ask<'_>) -> Option<String> {
     let equal = |column: &str, value: &str| format!("{column} = '{}'", value.replace('\'', "''"));
-    let entity = ask.query.entity.as_deref().map(|entity| equal("entity", entity));
-    let kind = ask.query.kind.as_deref().map(|kind| equal("kind", kind));
-    let both: Vec<String> = entity.into_iter().chain(kind).collect();
+    let any = |column: &str, values: &[String]| {
+        let all: Vec<String> = values.iter().map(|value| equal(column, value)).collect();
+        (!all.is_empty()).then(|| format!("({})", all.join(" OR ")))
+    };
+    let query = ask.filter.query;
+    let both: Vec<String> = any("entity", &query.entities).into_iter().chain(any("kind", &query.kinds)).collect();
     (!both.is_empty()).then(|| both.join(" AND "))
 }
 
-fn rows(catalogue: &Catalogue, batch: &RecordBatch) -> Result<Vec<Row>, PartError> {
-    let row = |id: &str| catalogue.row(id).ok_or_else(|| PartError(format!("it holds the unknown passage {id}")));
-    text_values(batch, "id")?.into_iter().map(row).collect()
+/// Into how many partitions so many vectors are divided.
+fn partitions(rows: usize) -> usize {
+    (rows / PARTITION_ROWS).max(1)
 }
 
-fn digest<'a>(passages: impl Iterator<Item = &'a Passage>) -> String {
-    let mut hasher = blake3::Hasher::new();
-    for passage in passages {
-        for field in [&passage.id, &passage.text, &passage.kind, passage.entity.as_ref().unwrap_or(&String::new())] {
-            // Lengths first, so that no two lists of fields have the same bytes.
-            hasher.update(&(field.len() as u64).to_le_bytes());
-            hasher.update(field.as_bytes());
-        }
-    }
-    hasher.finalize().to_hex().to_string()
+fn numbers(rows: &[Row]) -> ArrayRef {
+    Arc::new(UInt32Array::from(rows.to_vec()))
 }
 
 fn dir(root: &Path) -> PathBuf {

@@ -6,8 +6,12 @@
 #[cfg(feature = "lance")]
 mod bounded;
 mod changing;
+mod columns;
 mod corpus;
+mod derived;
 mod entities;
+mod histories;
+mod packs;
 mod support;
 #[cfg(feature = "lance")]
 mod tables;

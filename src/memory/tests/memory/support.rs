@@ -105,8 +105,8 @@ pub(crate) fn questions() -> Vec<(&'static str, &'static str, &'static str)> {
 pub(crate) fn queries() -> Vec<Query> {
     let mut out: Vec<Query> = questions().into_iter().map(|(_, _, text)| Query::new(text)).collect();
     let filtered = |text: &str, entity: Option<&str>, kind: Option<&str>, limit| Query {
-        entity: entity.map(str::to_owned),
-        kind: kind.map(str::to_owned),
+        entities: entity.map(str::to_owned).into_iter().collect(),
+        kinds: kind.map(str::to_owned).into_iter().collect(),
         limit,
         ..Query::new(text)
     };
@@ -124,7 +124,6 @@ pub(crate) fn queries() -> Vec<Query> {
 }
 
 /// `n` notes of words as they occur in texts (few common ones, many rare), the same at every call.
-#[cfg(feature = "lance")]
 pub(crate) fn many(n: usize) -> Vec<Passage> {
     let mut random = Random(7);
     let entity = |n: usize| Some(format!("client/c{}", n % 40));
@@ -132,10 +131,8 @@ pub(crate) fn many(n: usize) -> Vec<Passage> {
 }
 
 /// Splitmix64: random enough to make texts, and the same on every machine.
-#[cfg(feature = "lance")]
 pub(crate) struct Random(pub(crate) u64);
 
-#[cfg(feature = "lance")]
 impl Random {
     pub(crate) fn below(&mut self, n: usize) -> usize {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);

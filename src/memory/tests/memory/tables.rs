@@ -56,7 +56,7 @@ fn the_index_answers_as_the_scan_does() {
     assert_eq!(answers(&scanned), answers(&both));
     assert_eq!(both.stats().unwrap().indexed, 30);
     both.flush().unwrap();
-    assert_eq!(both.stats().unwrap().indexed, 60, "a flush renews an index that lags too far behind");
+    assert_eq!(both.stats().unwrap().indexed, 50, "a flush renews an index that lags too far behind, from lines");
     assert_eq!(answers(&scanned), answers(&both));
 }
 
@@ -65,16 +65,16 @@ fn the_index_answers_as_the_scan_does_among_thousands() {
     let store = Store::new();
     store.record(&many(2_500));
     store.record(&[note("silent", "… — !"), note("long", &"baba fofo ".repeat(1_600)), note("han", "付款 逾期 müßig")]);
-    let (scanned, indexed) = (store.memory_scanning(5_000), store.memory());
+    let (scanned, indexed) = (store.memory(), store.memory_scanning(2_000));
     let mut random = Random(99);
     for n in 0..40 {
-        let entity = (n % 4 == 0).then(|| format!("client/c{n}"));
+        let entities = (n % 4 == 0).then(|| format!("client/c{n}")).into_iter().collect();
         let text = match n {
             1 => "逾期 müssig müßig's".to_owned(),
             2 => random.text(2_000),
             _ => random.text(6),
         };
-        let query = Query { entity, limit: 10, ..Query::new(text) };
+        let query = Query { entities, limit: 10, ..Query::new(text) };
         assert_eq!(scanned.recall(&query).unwrap(), indexed.recall(&query).unwrap(), "{query:?}");
     }
     assert_eq!((scanned.stats().unwrap().indexed, indexed.stats().unwrap().indexed), (0, 2_503));

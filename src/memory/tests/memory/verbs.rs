@@ -1,6 +1,6 @@
 //! Remember, recall, get, list: the promises that hold in every build.
 
-use cairn_memory::{EmbedError, Embedder, LocalEmbedder, Memory, Query, Settings};
+use cairn_memory::{EmbedError, Embedder, LocalEmbedder, Memory, Past, Query, Settings};
 use cairn_store_layout::{MachineId, passage::Passage, paths};
 use proptest::prelude::*;
 
@@ -70,8 +70,8 @@ fn time_decides_what_holds() {
         ),
     ]);
     let memory = store.memory();
-    let check = |as_of, expected: &[&str]| {
-        let mut found = ids(&memory, &Query { as_of, ..Query::new("price EUR") });
+    let check = |as_of: Option<jiff::Timestamp>, expected: &[&str]| {
+        let mut found = ids(&memory, &Query { as_of: as_of.map(Past::Time), ..Query::new("price EUR") });
         found.sort();
         assert_eq!(found, expected, "as of {as_of:?}");
     };
@@ -91,10 +91,10 @@ fn filters_are_exact() {
     store.record(&corpus());
     let memory = store.memory();
     let query =
-        Query { entity: Some("client/papyra-books".into()), limit: 50, ..Query::new("invoice mail paper cover") };
+        Query { entities: vec!["client/papyra-books".into()], limit: 50, ..Query::new("invoice mail paper cover") };
     let hits = memory.recall(&query).unwrap().hits;
-    assert!(!hits.is_empty() && hits.iter().all(|h| h.passage.entity == query.entity));
-    let kind = Query { kind: Some("call".into()), limit: 50, ..Query::new("asked for the new") };
+    assert!(!hits.is_empty() && hits.iter().all(|h| h.passage.entity.as_ref() == query.entities.first()));
+    let kind = Query { kinds: vec!["call".into()], limit: 50, ..Query::new("asked for the new") };
     let hits = memory.recall(&kind).unwrap().hits;
     assert!(!hits.is_empty() && hits.iter().all(|h| h.passage.kind == "call"));
     let listed = memory.list(Some("client/umbra-theatre"), 3).unwrap();
