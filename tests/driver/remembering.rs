@@ -62,8 +62,11 @@ fn tell(bench: &Bench, entity: &str, text: &str) {
     }));
 }
 
+/// A client to whom a fact was written, and the fact.
+type Cited = (String, String);
+
 /// Facts in letters: to the client they are about, and to others.
-fn cited(letters: &[Letter]) -> (Vec<(String, String)>, Vec<(String, String)>) {
+fn cited(letters: &[Letter]) -> (Vec<Cited>, Vec<Cited>) {
     let told = TOLD.map(|(client, _, _, words)| (client, words)).into_iter().chain([PROMISE]);
     let (mut right, mut wrong) = (Vec::new(), Vec::new());
     for (client, words) in told {

@@ -74,7 +74,7 @@ fn show(context: &mut Context, plan: &TidyPlan) {
     let screen = &mut context.screen;
     screen.document(&json!({
         "schema": "cairn.tidy/1",
-        "forget": plan.forget.iter().map(|l| leaving(l)).collect::<Vec<_>>(),
+        "forget": plan.forget.iter().map(leaving).collect::<Vec<_>>(),
         "summarise": plan.summarise.iter().map(summary).collect::<Vec<_>>(),
         "notes": plan.notes, "held": plan.held,
     }));
