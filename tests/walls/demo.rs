@@ -5,7 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use cairn_kernel::Plan;
 use cairn_store_layout::{
     catalog::Catalog,
-    definition::{Agent, Bundle, Connector, StepKind, Workflow, parse_workflow},
+    definition::{
+        Agent, Bundle, Connector, Knowledge, MEMORY_POLICY, MemoryPolicy, StepKind, Workflow, parse_workflow,
+    },
     paths,
 };
 
@@ -135,6 +137,33 @@ fn every_writing_step_can_be_given_to_a_model() {
             }
         }
     }
+}
+
+#[test]
+fn knowledge_and_policies_read_and_name_what_is_there() {
+    let found = files(&format!("{DEMO}/knowledge"), ".md");
+    let read: Vec<Knowledge> = found
+        .iter()
+        .map(|file| {
+            let path = file.strip_prefix(&format!("{DEMO}/")).expect("below the demo");
+            Knowledge::parse(path, text(file).as_bytes()).unwrap_or_else(|p| panic!("{p}"))
+        })
+        .collect();
+    let folders: BTreeSet<&str> = read.iter().map(Knowledge::folder).collect();
+    assert_eq!((read.len(), folders.into_iter().collect::<Vec<_>>()), (6, vec!["examples", "preferences", "rules"]));
+    for knowledge in &read {
+        for (word, pattern) in knowledge.applies.patterns() {
+            let named = match word {
+                "workflow" => WORKFLOWS.iter().any(|name| pattern.fits(name)),
+                "step" => WORKFLOWS.iter().any(|name| workflow(name).steps.iter().any(|s| pattern.fits(s.id.as_str()))),
+                _ => pattern.as_str().starts_with("client/"),
+            };
+            assert!(named, "{}: {word} {}", knowledge.id, pattern.as_str());
+        }
+    }
+    let policy = MemoryPolicy::parse(MEMORY_POLICY, &text(&format!("{DEMO}/{MEMORY_POLICY}")));
+    let policy = policy.unwrap_or_else(|p| panic!("{p}"));
+    assert_eq!((policy.contradictions(), policy.is_empty()), (Vec::<String>::new(), false));
 }
 
 #[test]
