@@ -233,6 +233,8 @@ impl Driver {
             Ok(changes) => changes,
             Err(error) => {
                 tracing::warn!(%error, "vectors were not written; recall goes on from the passages");
+                // what it came to write is committed by the next one
+                self.vectors_compared = false;
                 return Ok(());
             }
         };

@@ -207,7 +207,7 @@ fn hide(world: &World, result: Result<Done, Fault>) -> Result<Done, Fault> {
             for artifact in &mut done.artifacts {
                 artifact.bytes = redactor.bytes(&artifact.bytes);
             }
-            done.learned = done.learned.iter().map(|learned| hidden(&redactor, learned)).collect::<Result<_, _>>()?;
+            done.learned = done.learned.iter().map(|learned| hidden(redactor, learned)).collect::<Result<_, _>>()?;
             done.usage.model = done.usage.model.map(|m| redactor.text(&m));
             Ok(done)
         }

@@ -202,6 +202,8 @@ impl Proposer {
                 Some(Proposed::Entity(change))
             }
             Item::Passage { text, kind, entity, labels } => {
+                // what was recalled is known, and is never learned again from what quotes it
+                let (text, _) = cairn_memory::strip_recalled(&text);
                 let text = text.trim().to_owned();
                 if text.is_empty() {
                     return Ok(None);
@@ -267,6 +269,7 @@ fn again(id: Option<String>, decided: Option<&Decided>) -> Told {
     }
 }
 
+#[allow(clippy::needless_pass_by_value, reason = "the form that `map_err` wants")]
 fn unreadable(error: MemoryError) -> Fault {
     Fault::soft("memory", error.to_string())
 }

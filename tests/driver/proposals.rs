@@ -42,7 +42,7 @@ fn states(bench: &Bench) -> Vec<String> {
 
 fn waiting(bench: &Bench) -> Vec<InboxItem> {
     let mut reader = Reader::new(bench.store.clone());
-    reader.refresh().unwrap();
+    reader.refresh().expect("a store that can be read");
     reader.inbox(0)
 }
 

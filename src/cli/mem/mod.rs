@@ -16,7 +16,7 @@ use self::{
     add::{Add, Supersede},
     audit::Audit,
     forget::Forget,
-    search::Search,
+    search::{Explain, Search},
     tidy::Tidy,
 };
 use super::{
@@ -30,6 +30,8 @@ use crate::{embedders, store::Store};
 pub enum Mem {
     /// Recall passages by words and likeness, and say why each matched
     Search(Search),
+    /// Say why a passage is found by a question, or why it is not
+    Explain(Explain),
     /// Remember a passage in your own words
     Add(Add),
     /// Remember a passage that takes the place of another one
@@ -53,6 +55,7 @@ impl Mem {
     pub(super) fn run(&self, context: &mut Context) -> Outcome {
         match self {
             Self::Search(search) => search.run(context),
+            Self::Explain(explain) => explain.run(context),
             Self::Add(add) => add.run(context),
             Self::Supersede(supersede) => supersede.run(context),
             Self::Forget(forget) => forget.run(context),
@@ -70,16 +73,14 @@ fn named(memory: &Memory, id: &str) -> Result<Passage, Failure> {
         return Ok(passage);
     }
     let id = id.to_ascii_lowercase();
-    let all = memory.list(None, usize::MAX).map_err(|e| failed(&e))?;
-    let mut named = all.into_iter().filter(|p| id.len() >= 4 && p.id.starts_with(&id));
-    match (named.next(), named.next()) {
-        (Some(one), None) => Ok(one),
-        (Some(_), Some(_)) => {
-            Err(Failure::new("ambiguous", exit::USAGE, format!("`{id}` names several passages"))
-                .fix("give more of its id"))
-        }
-        _ => Err(Failure::not_found(format!("there is no passage `{id}`")).fix("cairn mem search WORDS")),
+    let named = if id.len() < 4 { Vec::new() } else { memory.ids(&id).map_err(|e| failed(&e))? };
+    if named.len() > 1 {
+        return Err(
+            Failure::new("ambiguous", exit::USAGE, format!("`{id}` names several passages")).fix("give more of its id")
+        );
     }
+    let one = named.first().map_or(Ok(None), |one| memory.get(one)).map_err(|e| failed(&e))?;
+    one.ok_or_else(|| Failure::not_found(format!("there is no passage `{id}`")).fix("cairn mem search WORDS"))
 }
 
 fn line(passage: &Passage) -> String {

@@ -87,7 +87,12 @@ pub(super) async fn call(attempt: &Attempt<'_>, operation: &str, input: &Value) 
 /// Hands the passage on; the caller stores it together with the receipt, so that there is never one
 /// without the other.
 fn remember(attempt: &Attempt<'_>, input: RememberInput) -> Result<Done, Fault> {
-    let text = input.text.trim();
+    // what was recalled is known, and is never learned again from what quotes it
+    let (text, quoted) = cairn_memory::strip_recalled(&input.text);
+    let text = text.trim();
+    if text.is_empty() && !quoted.is_empty() {
+        return Ok(Done::of(json!({ "passage": null, "recalled": quoted })));
+    }
     if text.is_empty() {
         return Err(Fault::hard("bad_input", "there is nothing to remember: `text` is empty"));
     }

@@ -298,6 +298,7 @@ impl Memory {
     /// # Errors
     /// When the passage files can not be read.
     pub fn stats(&self) -> Result<Stats> {
+        let unreadable_proposals = self.unreadable_proposals()?;
         let mut inner = self.ready()?;
         self.find_index(&mut inner);
         let flushed = self.flushed(&mut inner);
@@ -309,7 +310,7 @@ impl Memory {
             flushed,
             tail: state.catalogue.own_rows().count() - flushed,
             indexed: state.index.as_ref().map_or(0, |index| index.rows() as usize),
-            unreadable: state.catalogue.unreadable(),
+            unreadable: state.catalogue.unreadable() + unreadable_proposals,
             embedder: self.embedder.id().to_owned(),
             passage_files: state.catalogue.files(),
             vector_files: self.vector_files()?.len(),

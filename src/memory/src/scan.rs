@@ -205,7 +205,7 @@ mod tests {
             recorded_at: jiff::Timestamp::from_second((n % 7) as i64).unwrap(),
             text,
             kind: "note".to_owned(),
-            entity: (n % 3 == 0).then(|| "client/a".to_owned()),
+            entity: n.is_multiple_of(3).then(|| "client/a".to_owned()),
             labels: Default::default(),
             source: Source::Person { person: "ada".to_owned() },
             valid_from: None,

@@ -94,7 +94,7 @@ pub(super) fn text(proposed: &Proposed) -> String {
                 }
                 Change::Merged { into } => lines.push(format!("is the same as: {into}, whose name stays")),
                 Change::Split { merge } => {
-                    lines.push(format!("is an entity of its own again; merge {merge} is undone"))
+                    lines.push(format!("is an entity of its own again; merge {merge} is undone"));
                 }
             }
             lines.extend(reason.as_ref().map(|reason| format!("reason: {reason}")));

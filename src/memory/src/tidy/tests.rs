@@ -120,7 +120,7 @@ fn a_passage_leaves_once() {
 #[test]
 fn a_forgotten_passage_is_not_planned_again_and_one_recorded_later_is_back() {
     let gone = passage("client/a", 100, "a");
-    let mut ledger = ledger(&[gone.clone()]);
+    let mut ledger = ledger(std::slice::from_ref(&gone));
     let policy = "[[forget]]\nname = \"x\"\nolder_than = \"1d\"\n";
     let first = planned(&ledger, policy);
     let machine = MachineId::new("mtest00000").unwrap();

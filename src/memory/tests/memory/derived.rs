@@ -19,7 +19,7 @@ fn two_machines(invented: usize) -> (Store, BTreeMap<String, u64>) {
     let hour = |n: usize| day(2) + SignedDuration::from_mins(i64::try_from(n).unwrap());
     let said = many(invented).into_iter().enumerate().map(|(n, p)| Passage {
         recorded_at: hour(n),
-        labels: (n % 5 == 0).then(|| ("team".to_owned(), format!("t{}", n % 3))).into_iter().collect(),
+        labels: n.is_multiple_of(5).then(|| ("team".to_owned(), format!("t{}", n % 3))).into_iter().collect(),
         valid_to: (n % 11 == 0).then(|| hour(n) + SignedDuration::from_hours(5)),
         supersedes: if n % 13 == 12 { vec![format!("p{:06}", n - 7)] } else { Vec::new() },
         ..p
@@ -61,10 +61,10 @@ fn fifty(committed: &BTreeMap<String, u64>) -> Vec<Query> {
             _ => None,
         };
         out.push(Query {
-            entities: if n % 3 == 0 { (0..9).map(client).collect() } else { Vec::new() },
-            labels: (n % 5 == 0).then(|| ("team".to_owned(), format!("t{}", n % 3))).into_iter().collect(),
-            since: (n % 7 == 0).then(|| day(2)),
-            diversity: if n % 6 == 0 { 0.4 } else { 0.0 },
+            entities: if n.is_multiple_of(3) { (0..9).map(client).collect() } else { Vec::new() },
+            labels: n.is_multiple_of(5).then(|| ("team".to_owned(), format!("t{}", n % 3))).into_iter().collect(),
+            since: n.is_multiple_of(7).then(|| day(2)),
+            diversity: if n.is_multiple_of(6) { 0.4 } else { 0.0 },
             limit: 1 + n % 20,
             as_of,
             ..Query::new(random.text(12))
