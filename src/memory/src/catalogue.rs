@@ -31,6 +31,7 @@ use keeping::Named;
 use lines::{Line, PassageFile};
 use links::Links;
 
+#[cfg(any(test, not(feature = "lance")))]
 pub(crate) use embedding::StoredVectors;
 pub(crate) use moment::{Moment, Standing};
 

@@ -108,7 +108,7 @@ fn passages_that_have_not_held_for_long_leave_the_table_and_are_still_found_in_t
     let stats = open().stats().unwrap();
     assert_eq!((stats.passages, stats.flushed), (70, 40), "30 left, 30 came");
     assert!(open().flush().unwrap().is_empty(), "those that left are not written again");
-    let then = Query { as_of: Some(day(2)), ..Query::new("price list number 7") };
+    let then = Query { as_of: Some(cairn_memory::Past::Time(day(2))), ..Query::new("price list number 7") };
     assert_eq!(ids(&open(), &then)[0], "old07");
 }
 

@@ -117,7 +117,10 @@ pub(crate) fn queries() -> Vec<Query> {
         filtered("the", None, None, 100),
         filtered("invoce dsicount", None, None, 5),
         filtered("nobody's client", Some("client/o'hara"), None, 5),
-        Query { as_of: Some(day(1) + jiff::SignedDuration::from_mins(20)), ..Query::new("invoice payment") },
+        Query {
+            as_of: Some(cairn_memory::Past::Time(day(1) + jiff::SignedDuration::from_mins(20))),
+            ..Query::new("invoice payment")
+        },
         Query::new("zzyzx qwertzuiop"),
     ]);
     out
