@@ -134,6 +134,14 @@ bench *ARGS:
     cargo build --release --no-default-features --bin cairn
     "$CARGO_TARGET_DIR/release/cairn" bench {{ ARGS }}
 
+# leaves Lance out of `just bench-memory`, which then builds in minutes instead of an hour: `just bench_features=--no-default-features bench-memory`
+bench_features := ""
+
+# measure memory in an optimised build beside SQLite and a plain scan, e.g. `just bench-memory --only quality`
+bench-memory *ARGS:
+    cargo build --release --package cairn-bench-memory {{ bench_features }}
+    "$CARGO_TARGET_DIR/release/cairn-bench-memory" {{ ARGS }}
+
 # an optimised build (about an hour on 2 cores)
 release:
     cargo build --release --bin cairn

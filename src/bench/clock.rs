@@ -8,30 +8,30 @@ use rustix::time::{ClockId, clock_gettime};
 
 /// A stretch of work under measurement, by all threads of this process.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Stretch {
+pub struct Stretch {
     wall: Instant,
     cpu: Duration,
 }
 
 /// What a stretch cost.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub(super) struct Cost {
+pub struct Cost {
     /// Seconds on the wall.
-    pub(super) wall: f64,
+    pub wall: f64,
     /// Seconds on the processor, of all threads.
-    pub(super) cpu: f64,
+    pub cpu: f64,
 }
 
 impl Stretch {
     /// Begins one.
     #[must_use]
-    pub(super) fn begin() -> Self {
+    pub fn begin() -> Self {
         Self { wall: Instant::now(), cpu: process_cpu() }
     }
 
     /// What it has cost so far.
     #[must_use]
-    pub(super) fn cost(&self) -> Cost {
+    pub fn cost(&self) -> Cost {
         let cpu = process_cpu().saturating_sub(self.cpu);
         Cost { wall: self.wall.elapsed().as_secs_f64(), cpu: cpu.as_secs_f64() }
     }

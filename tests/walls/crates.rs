@@ -77,7 +77,9 @@ fn crates_of_the_workspace_point_one_way() {
     }
     // the control: the program at the top knows them all
     assert_eq!(ours("cairn"), ["cairn-kernel", "cairn-memory", "cairn-store-layout", "cairn-tui"]);
-    assert_eq!(declared().len(), 5, "a new crate needs its line in this test");
+    // measures from outside, with the program's own commits; nothing knows it, as the lines above say
+    assert_eq!(ours("cairn-bench-memory"), ["cairn", "cairn-memory", "cairn-store-layout"]);
+    assert_eq!(declared().len(), 6, "a new crate needs its line in this test");
 }
 
 #[test]
@@ -123,6 +125,15 @@ fn the_pure_crates_reach_no_runtime_and_no_machine() {
     }
     assert!(reached("cairn-tui").contains("ratatui"), "the control: the interface draws with ratatui");
     assert!(reached("cairn-memory").contains("tokio"), "the control: memory runs on tokio");
+}
+
+/// SQLite is a peer to be measured beside, not a part of the program.
+#[test]
+fn no_database_is_in_the_program() {
+    let is_sqlite = |name: &String| name.contains("sqlite");
+    let found: Vec<String> = reached("cairn").into_iter().filter(is_sqlite).collect();
+    assert_eq!(found, Vec::<String>::new());
+    assert!(reached("cairn-bench-memory").iter().any(is_sqlite), "the control: the benchmark reaches SQLite");
 }
 
 #[test]
