@@ -67,8 +67,8 @@ pub(crate) fn measure(dir: &Path, runs: usize, say: &dyn Fn(&str)) -> Result<Vec
         count("passages whose vectors are in the table", stats.flushed, "passages"),
         count("flushes that were committed", flushes, "commits"),
         count("files of the vector table", files, "files").aim(Target::AtMost(60.0)),
-        mib("passages", passages),
-        mib("vector table", vectors),
+        mib("bytes of the passage files", passages),
+        mib("bytes of the vector table", vectors),
         mib(".git before the last maintenance", before),
         // 20 MB of notes in decimal bytes
         mib(".git after it", after).aim(Target::AtMost(20e6 / MIB)),

@@ -1,7 +1,8 @@
 //! The peers within SQLite: FTS5 for words, sqlite-vec for vectors.
 //!
-//! Both as somebody who knows them would use them: Porter's stems, any word may match, BM25 ranks; vectors of
-//! length 1 by distance, which is computed with AVX where the machine has it. One transaction fills a table, and each question is a prepared statement.
+//! Both as somebody who knows them would use them: Porter's stems, any word may match but the most common, BM25
+//! ranks; vectors of length 1 by distance, with AVX. One transaction fills a table, and each question is a prepared
+//! statement.
 
 use std::path::Path;
 
@@ -119,10 +120,21 @@ impl Question<'_> {
     }
 }
 
-/// The question in the language of FTS5: any of its words, none of them taken for an operator.
+/// Words that FTS5, which leaves none out by itself, would find in nearly every text and be slowed by.
+const COMMON: [&str; 40] = [
+    "a", "about", "an", "and", "any", "are", "as", "at", "be", "by", "can", "do", "does", "for", "from", "has", "have",
+    "how", "if", "in", "is", "it", "not", "of", "on", "or", "our", "that", "the", "to", "us", "was", "we", "what",
+    "when", "which", "who", "why", "will", "with",
+];
+
+/// The question in the language of FTS5: any of its words that say something, none of them taken for an operator.
 fn any_word(text: &str) -> String {
-    let words = text.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty());
-    words.map(|word| format!("\"{word}\"")).collect::<Vec<_>>().join(" OR ")
+    let all = || text.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty());
+    let quoted = |word| format!("\"{word}\"");
+    let telling: Vec<String> =
+        all().filter(|word| !COMMON.contains(&word.to_lowercase().as_str())).map(quoted).collect();
+    // a question of nothing but common words is still a question
+    if telling.is_empty() { all().map(quoted).collect::<Vec<_>>().join(" OR ") } else { telling.join(" OR ") }
 }
 
 #[cfg(test)]
@@ -138,6 +150,7 @@ mod tests {
         let mut question = words.question().unwrap();
         assert_eq!(question.by_words("who tunes organs? \"AND\"", 5).unwrap(), [1]);
         assert_eq!(question.by_words("NOT late", 5).unwrap(), [0]);
+        assert_eq!(question.by_words("what is the", 5).unwrap(), [1], "common words alone");
         let given: Vec<Vec<f32>> = [[1.0, 0.0], [0.0, 1.0], [0.6, 0.8]].map(Vec::from).to_vec();
         Vectors::make(&vectors, &given).unwrap();
         let vectors = Vectors::open(&vectors).unwrap();

@@ -50,7 +50,7 @@ fn there_are_as_many_as_it_says() {
         assert!(open.abs_diff(held_out) <= 5, "{open} open and {held_out} held out are no halves");
     }
     let lengths = notes.iter().map(|note| note.text.len());
-    assert!(lengths.clone().min() < Some(80) && lengths.max() > Some(180), "notes are long and short");
+    assert!(lengths.clone().min() < Some(60) && lengths.max() > Some(160), "notes are long and short");
 }
 
 #[test]
