@@ -129,7 +129,7 @@ mod tests {
     fn vectors_are_the_same_on_every_machine() {
         let bytes: Vec<u8> =
             embed("Brandt GmbH pays late: 42 days, twice.").iter().flat_map(|x| x.to_le_bytes()).collect();
-        assert_eq!(&blake3::hash(&bytes).to_hex()[..16], "3aa90cf18aa83143");
+        assert_eq!(&blake3::hash(&bytes).to_hex()[..16], "0d27a899c574f935");
     }
 
     #[test]
