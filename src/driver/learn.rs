@@ -100,7 +100,8 @@ impl MemoryFiles {
                 };
                 self.texts.insert(path.clone(), String::from_utf8_lossy(&committed).into_owned());
             }
-            if self.texts[&path].len() < PART_BYTES_MAX {
+            // the file of an entity is named after its machine and goes on as it is
+            if self.texts[&path].len() < PART_BYTES_MAX || first.starts_with(paths::ENTITIES) {
                 driver.parts.insert(first.to_owned(), part);
                 return Ok(path);
             }

@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use cairn_memory::tidy::TidyPlan;
-use cairn_store_layout::{learned::Learned, passage::Source, paths, time};
+use cairn_store_layout::{definition::MemoryPolicy, learned::Learned, passage::Source, paths, time};
 use jiff::Timestamp;
 
 use super::{Driver, DriverError, intake::No};
@@ -43,8 +43,7 @@ impl Driver {
                 return Ok(Err(No { code: "broken_policy", message, run: None }));
             }
         };
-        self.tidy(&policy, by)?;
-        Ok(Ok(()))
+        Ok(self.tidy(&policy, by)?.map_err(|message| No { code: "memory", message, run: None }))
     }
 
     /// Tidies if the interval of the policy is over, and nothing is under way that could still be learning.
@@ -63,21 +62,30 @@ impl Driver {
         let now = self.clock.now();
         match self.tidied()? {
             Some(last) if !self.tidying.more && now.duration_since(last) < every.0 => return Ok(()),
-            Some(_) => self.tidy(&policy, "kernel")?,
+            Some(_) => {
+                if let Err(error) = self.tidy(&policy, "kernel")? {
+                    tracing::warn!(error, "memory was not tidied");
+                }
+            }
             // a store that was just made or cloned waits for one interval: nothing leaves at first sight
             None => self.note_tidied(now)?,
         }
         Ok(())
     }
 
-    fn tidy(&mut self, policy: &cairn_store_layout::definition::MemoryPolicy, by: &str) -> Result<(), DriverError> {
+    /// Carries the policy out. The inner error says why memory could not be read; nothing is recorded then.
+    fn tidy(&mut self, policy: &MemoryPolicy, by: &str) -> Result<Result<(), String>, DriverError> {
         let now = self.clock.now();
         // before anything leaves: a round that is cut short is not repeated before its time
         self.note_tidied(now)?;
         let plan = {
             let fresh = self.runs.all_learned().chain(&self.log.since.learned);
             let fresh: Vec<_> = fresh.map(|learned| (self.machine.clone(), learned)).collect();
-            tidy::plan(self.store.root(), policy, &fresh, now)?
+            match tidy::plan(self.store.root(), policy, &fresh, now) {
+                Ok(plan) => plan,
+                // what keeps memory from being read never stops the kernel
+                Err(error) => return Ok(Err(error.to_string())),
+            }
         };
         let (plan, more) = cut(plan);
         self.tidying.more = more;
@@ -88,7 +96,7 @@ impl Driver {
             tracing::info!("policies/memory.toml: {note}");
         }
         if plan.is_empty() {
-            return Ok(());
+            return Ok(Ok(()));
         }
         self.log.since.subject = Some(format!("memory: {}", plan.words()));
         for summary in plan.summarise {
@@ -99,7 +107,7 @@ impl Driver {
             let forgotten = leaving.forgotten(self.clock.now(), source.clone());
             self.log_event(Learned::Forgotten(forgotten).in_log())?;
         }
-        Ok(())
+        Ok(Ok(()))
     }
 
     /// When memory was tidied last on this machine.
