@@ -222,7 +222,7 @@ impl Memory {
             }
         }
         let dir = self.root.join(paths::vectors(&self.machine));
-        if missing.is_empty() && dead.is_empty() {
+        if missing.is_empty() && dead.is_empty() && self.is_settled() {
             return Ok(());
         }
         let tables = Tables::started(tables)?;
@@ -257,6 +257,12 @@ impl Memory {
             known.retain(|id, _| !gone.contains(id));
         }
         Ok(())
+    }
+
+    /// Tells whether the table holds one version: a kill between a write and its end leaves two.
+    fn is_settled(&self) -> bool {
+        let files = self.vector_files().unwrap_or_default();
+        files.iter().filter(|path| path.ends_with(".manifest")).count() <= 1
     }
 
     /// Makes what changed in the table since `before` durable, and names it.
