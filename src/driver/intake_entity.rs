@@ -47,7 +47,7 @@ impl Driver {
 
     pub(super) fn add_episode(&mut self, id: &CommandId, by: &str, new: NewEpisode) -> Answer {
         let now = self.clock.now();
-        let NewEpisode { kind, text, entities, at, refs, labels } = new;
+        let NewEpisode { kind, text, entities, happened: at, refs, labels } = new;
         // read again after a crash, the command must mean the same moment
         let written =
             i64::try_from(RunId::from(id.clone()).millis()).ok().and_then(|ms| Timestamp::from_millisecond(ms).ok());

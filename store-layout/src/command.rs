@@ -308,9 +308,9 @@ pub struct NewEpisode {
     /// With whom.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub entities: Vec<EntityId>,
-    /// When it happened; absent: when the command was written.
+    /// When it happened; absent: when the command was written. Not `at`, which is the command's own.
     #[serde(default, skip_serializing_if = "Option::is_none", with = "crate::time::option_at")]
-    pub at: Option<Timestamp>,
+    pub happened: Option<Timestamp>,
     /// Where more of it is found.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub refs: BTreeMap<String, String>,

@@ -1,6 +1,6 @@
 //! Entities as steps and people change them: one version, one winner, and every line backed by an event.
 
-use cairn_memory::{AsOf, Memory};
+use cairn_memory::{AsOf, Memory, Range};
 use cairn_store_layout::{
     EntityId, RunId, StepId,
     command::{Again, NewChange, NewEpisode, Verb},
@@ -115,11 +115,13 @@ fn a_person_changes_merges_and_splits_and_a_command_that_comes_again_counts_once
         kind: "call".to_owned(),
         text: "asked for more time".to_owned(),
         entities: vec![EntityId::new("client/bm").unwrap()],
-        at: None,
+        happened: Some("2026-11-20T10:00:00Z".parse().unwrap()),
         refs: Default::default(),
         labels: Default::default(),
     }));
     bench.serve();
+    let happened = memory.episodes(&[EntityId::new("client/bm").unwrap()], Range::default()).unwrap();
+    assert_eq!(happened[0].at.to_string(), "2026-11-20T10:00:00Z", "{}", bench.log());
     assert_eq!(values(&bench, "client/bm"), json!({"name": "Brandt", "email": "AP@brandt.example"}));
     // a line that somebody wrote by hand is backed by nothing
     let forged = bench.path(&format!("entities/client/bm/{}.jsonl", bench.machine));

@@ -53,8 +53,8 @@ impl Add {
                 given.split_once('=').ok_or_else(|| Failure::usage(format!("`{given}` is not NAME=TEXT")))?;
             refs.insert(name.to_owned(), value.to_owned());
         }
-        let at = when("--at", self.at.as_deref(), Edge::Begin)?;
-        let new = NewEpisode { kind: self.kind.clone(), text, entities, at, refs, labels: BTreeMap::new() };
+        let happened = when("--at", self.at.as_deref(), Edge::Begin)?;
+        let new = NewEpisode { kind: self.kind.clone(), text, entities, happened, refs, labels: BTreeMap::new() };
         let (command, state) = asked::ask(context, &store, Verb::EpisodeAdd(new), self.now)?;
         context.screen.document(&asked::document(&command, &state));
         context.screen.say(format!("episode: {}", state.words()));
