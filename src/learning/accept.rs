@@ -12,7 +12,7 @@ pub(crate) use crate::store::knowledge::policy;
 /// stand, of the entity that it would change.
 ///
 /// # Errors
-/// When the expression of a rule has no value; the proposal waits for a person then.
+/// When the expression of a rule has no value; nothing is accepted then.
 pub(crate) fn rule<'a>(
     policy: &'a MemoryPolicy,
     proposal: &Proposal,

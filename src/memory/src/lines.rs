@@ -1,7 +1,7 @@
 //! Files of lines that only grow, read as far as they have grown, with the place of each line.
 //!
-//! Beside [`crate::tail`] because entities are a folder each: one of them is looked at without listing all, and
-//! where a line ends in its file is what "as of a commit" means.
+//! Entities are a folder each: one of them is looked at without listing all, and where a line ends in its file is
+//! what "as of a commit" means. [`crate::tail`] reads a whole folder for layers that need neither.
 
 use std::{
     collections::BTreeMap,
@@ -57,7 +57,7 @@ impl Lines {
         for (path, len) in found {
             let from = self.read.get(&path).copied().unwrap_or(0);
             if len > from && path.ends_with(".jsonl") {
-                let upto = read(&self.root, &path, from, &mut each)?;
+                let (upto, _) = read(&self.root, &path, from, &mut each)?;
                 self.read.insert(path, upto);
             }
         }
@@ -65,25 +65,32 @@ impl Lines {
     }
 }
 
-/// Hands out the whole lines of one file from byte `from` on; returns where the last one ends.
-fn read(root: &Path, path: &str, from: u64, each: &mut impl FnMut(&str, u64, &[u8])) -> Result<u64> {
+/// Hands out the whole lines of one file from byte `from` on; returns where the last one ends, and how many were too
+/// long to be handed out.
+pub(crate) fn read(
+    root: &Path,
+    path: &str,
+    from: u64,
+    each: &mut impl FnMut(&str, u64, &[u8]),
+) -> Result<(u64, usize)> {
     let full = root.join(path);
     // what git brought in must not lead out of the store
     if fs::symlink_metadata(&full).on("examine", &full)?.file_type().is_symlink() {
-        return Ok(from);
+        return Ok((from, 0));
     }
     let mut file = File::open(&full).on("open", &full)?;
     file.seek(SeekFrom::Start(from)).on("read", &full)?;
     let mut file = BufReader::new(file);
-    let (mut upto, mut line) = (from, Vec::new());
+    let (mut upto, mut skipped, mut line) = (from, 0, Vec::new());
     loop {
         line.clear();
         let bytes = file.read_until(b'\n', &mut line).on("read", &full)?;
         if line.pop() != Some(b'\n') {
-            return Ok(upto);
+            return Ok((upto, skipped));
         }
         upto += bytes as u64;
         if bytes > LINE_BYTES_MAX {
+            skipped += 1;
             tracing::warn!(path, byte = upto, "skipped a line of more than {LINE_BYTES_MAX} bytes");
             continue;
         }

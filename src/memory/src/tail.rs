@@ -1,21 +1,11 @@
 //! Append-only files of all machines below one folder, read once and then only where they grew.
 //!
-//! Every layer of memory reads its truth through here, so that all treat a torn end, a foreign line and a
-//! checkout of an older state alike.
+//! Layers that are folded from whole folders (proposals, usage) read their truth through here, and through the one
+//! reader of lines, so that a torn end, a foreign line and a checkout of an older state are treated alike.
 
-use std::{
-    collections::BTreeMap,
-    fs::File,
-    io::{BufRead, BufReader, Seek, SeekFrom},
-    path::Path,
-};
+use std::{collections::BTreeMap, path::Path};
 
-use cairn_store_layout::record::LINE_BYTES_MAX;
-
-use crate::{
-    error::{IoContext, Result},
-    files,
-};
+use crate::{error::Result, files, lines};
 
 /// How far the files of one folder have been read.
 #[derive(Debug, Default)]
@@ -76,27 +66,15 @@ impl Tail {
         from: u64,
         take: &mut dyn FnMut(&[u8]) -> Result<(), String>,
     ) -> Result<u64> {
-        let full = root.join(path);
-        let mut file = File::open(&full).on("open", &full)?;
-        file.seek(SeekFrom::Start(from)).on("read", &full)?;
-        let mut file = BufReader::new(file);
-        let (mut upto, mut line) = (from, Vec::new());
-        loop {
-            line.clear();
-            let bytes = file.read_until(b'\n', &mut line).on("read", &full)?;
-            // the end, or a line that is still being written and is read once it is whole
-            let Some(whole) = line.strip_suffix(b"\n") else { return Ok(upto) };
-            let taken = if whole.len() > LINE_BYTES_MAX {
-                Err(format!("it has {} bytes, more than {LINE_BYTES_MAX}", whole.len()))
-            } else {
-                take(whole)
-            };
-            if let Err(why) = taken {
-                self.unreadable += 1;
-                tracing::warn!(path, byte = upto, why, "skipped a line of memory that can not be read");
+        let mut unusable = 0;
+        let (upto, skipped) = lines::read(root, path, from, &mut |path, end, line| {
+            if let Err(why) = take(line) {
+                unusable += 1;
+                tracing::warn!(path, byte = end, why, "skipped a line of memory that can not be read");
             }
-            upto += bytes as u64;
-        }
+        })?;
+        self.unreadable += unusable + skipped;
+        Ok(upto)
     }
 }
 
